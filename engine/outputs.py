@@ -1,0 +1,68 @@
+"""Outputs appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import EngineError
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A place to write ``path``'s content; it takes ``path``'s name only when the block ends without an error.
+
+    The place is a file of the same name in a new hidden folder beside ``path`` (same file system, so the final rename
+    is atomic; side files of a driver, a journal or an .aux.xml, are swept away with the folder). An existing file at
+    ``path`` stays untouched until then.
+
+    Raises
+    ------
+    EngineError
+        ``output_folder`` when the folder is missing or may not be written, ``disk_full`` when the disk fills up.
+    """
+    target = Path(path).absolute()
+    if not target.parent.is_dir():
+        raise EngineError("output_folder", f"The output folder {target.parent} does not exist. Create it or choose another one.")
+    if target.is_dir():
+        raise EngineError("output_folder", f"The output {target} is a folder. Give a file name.")
+    try:
+        workplace = Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise _translated(error, target) from error
+    try:
+        yield workplace / target.name
+        if not (workplace / target.name).exists():
+            raise EngineError("output_missing", f"Nothing was written for {target}.")
+        _flush_to_disk(workplace / target.name)
+        os.replace(workplace / target.name, target)
+    except OSError as error:
+        raise _translated(error, target) from error
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _translated(error: OSError, target: Path) -> EngineError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or _looks_full(error, target):
+        free_mb = shutil.disk_usage(target.parent).free / 1e6
+        return EngineError(
+            "disk_full", f"The disk of {target.parent} is full ({free_mb:.0f} MB left). Free some space or choose another folder."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return EngineError("output_folder", f"{target.parent} may not be written. Choose another folder. ({error.strerror})")
+    return EngineError("output_failed", f"{target} could not be written: {error}")
+
+
+def _looks_full(error: OSError, target: Path) -> bool:
+    """GDAL reports a full disk as a failed write without an errno."""
+    return error.errno is None and shutil.disk_usage(target.parent).free < 1_000_000

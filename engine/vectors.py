@@ -1,0 +1,124 @@
+"""Polygon layers at the edge: read, repaired, written. GeoPackage, GeoJSON and FlatGeobuf; anything GDAL reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+
+from engine.errors import EngineError
+from engine.outputs import whole_file
+
+DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
+
+
+@dataclass(frozen=True)
+class PolygonLayer:
+    """Polygons with their attributes.
+
+    ``geometries`` (n,) shapely Polygon or MultiPolygon, valid; ``fields`` name -> (n,) values; ``crs``;
+    ``repaired`` how many were invalid and were repaired, ``dropped`` how many were empty or had no area.
+    """
+
+    geometries: NDArray[np.object_]
+    crs: CRS
+    fields: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    repaired: int = 0
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.geometries)
+
+    def in_crs(self, crs: CRS | str) -> PolygonLayer:
+        """The same polygons in another coordinate reference system."""
+        wanted = CRS.from_user_input(crs)
+        if wanted == self.crs:
+            return self
+        return PolygonLayer(reproject(self.geometries, self.crs, wanted), wanted, self.fields, self.repaired, self.dropped)
+
+
+def reproject(geometries: NDArray[np.object_], source: CRS, target: CRS) -> NDArray[np.object_]:
+    """Geometries (n,) in map units of ``source`` to map units of ``target``, axis order x, y."""
+    transformer = Transformer.from_crs(source, target, always_xy=True)
+    return shapely.transform(geometries, transformer.transform, interleaved=False)
+
+
+def read_polygons(path: str | os.PathLike[str], layer: str | None = None) -> PolygonLayer:
+    """The polygons of a vector file, repaired, without Z and M, empty ones left out.
+
+    Raises
+    ------
+    EngineError
+        ``file_missing``, ``not_a_vector``, ``no_crs``, ``not_polygons``.
+    """
+    if not Path(path).exists():
+        raise EngineError("file_missing", f"There is no file {path}.")
+    try:
+        meta, _, wkb, values = pyogrio.raw.read(path, layer=layer, force_2d=True)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise EngineError("not_a_vector", f"{path} could not be read as a vector layer. ({error})") from error
+    if wkb is None:
+        raise EngineError("not_polygons", f"{path} is a table without geometry; polygons are needed.")
+    if meta["crs"] is None:
+        raise EngineError("no_crs", f"{path} has no coordinate reference system. Assign one first.")
+    geometries = shapely.from_wkb(wkb)
+    present = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+    if present.any() and not np.isin(shapely.get_type_id(geometries[present]), (3, 6, 7)).all():
+        raise EngineError("not_polygons", f"{path} holds points or lines; polygons are needed.")
+    invalid = present & ~shapely.is_valid(geometries)
+    geometries[invalid] = [polygonal(geometry) for geometry in shapely.make_valid(geometries[invalid])]
+    kept = present & (shapely.area(geometries) > 0)
+    fields = {name: column[kept] for name, column in zip(meta["fields"], values, strict=True)}
+    return PolygonLayer(geometries[kept], CRS.from_user_input(meta["crs"]), fields, int(invalid.sum()), int((~kept).sum()))
+
+
+def polygonal(geometry: shapely.Geometry) -> shapely.Geometry:
+    """The polygons within a geometry, as one Polygon or MultiPolygon."""
+    parts = [part for part in shapely.get_parts(shapely.get_parts([geometry])) if part.geom_type == "Polygon"]
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+
+
+def write_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str, geometry_type: str = "Polygon") -> None:
+    """Write a new file that holds one layer, whole or not at all; an existing file is replaced when the new one is complete.
+
+    Raises
+    ------
+    EngineError
+        ``output_format`` for an unknown suffix; ``output_folder``, ``disk_full`` from :func:`engine.outputs.whole_file`.
+    """
+    driver = driver_for(path)
+    with whole_file(path) as place:
+        write_layer(place, layer, name, geometry_type, driver)
+
+
+def driver_for(path: str | os.PathLike[str]) -> str:
+    """The GDAL driver of a file name."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in DRIVERS:
+        raise EngineError("output_format", f"{path}: polygons are written as {', '.join(DRIVERS)}; give the file one of these endings.")
+    return DRIVERS[suffix]
+
+
+def write_layer(place: Path, layer: PolygonLayer, name: str, geometry_type: str, driver: str, append: bool = False) -> None:
+    """Write or append to a layer of a file that is not yet anybody's output."""
+    try:
+        pyogrio.raw.write(
+            place,
+            shapely.to_wkb(layer.geometries),
+            list(layer.fields.values()),
+            list(layer.fields),
+            layer=name,
+            driver=driver,
+            geometry_type=geometry_type,
+            crs=layer.crs.to_wkt(),
+            append=append,
+        )
+    except pyogrio.errors.DataSourceError as error:
+        raise OSError(str(error)) from error
