@@ -12,6 +12,9 @@ from pathlib import Path
 
 from engine.errors import EngineError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_IN_WORDS = tuple(os.strerror(number) for number in FULL)
+
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -52,17 +55,24 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """True for a write that failed for want of space; GDAL says so in words alone, and in an error's cause."""
+    reasons: list[BaseException] = []
+    reason: BaseException | None = error
+    while reason is not None and reason not in reasons:
+        reasons.append(reason)
+        reason = reason.__cause__ or reason.__context__
+    return any(getattr(reason, "errno", None) in FULL or any(word in str(reason) for word in FULL_IN_WORDS) for reason in reasons)
+
+
 def _translated(error: OSError, target: Path) -> EngineError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or _looks_full(error, target):
-        free_mb = shutil.disk_usage(target.parent).free / 1e6
+    free = shutil.disk_usage(target.parent).free
+    if is_disk_full(error) or (error.errno is None and free < 1_000_000):
         return EngineError(
-            "disk_full", f"The disk of {target.parent} is full ({free_mb:.0f} MB left). Free some space or choose another folder."
+            "disk_full",
+            f"{target} does not fit on its disk: {free / 1e6:.0f} MB are left, or its file system takes no file of that size. "
+            "Free some space or choose another folder.",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EngineError("output_folder", f"{target.parent} may not be written. Choose another folder. ({error.strerror})")
     return EngineError("output_failed", f"{target} could not be written: {error}")
-
-
-def _looks_full(error: OSError, target: Path) -> bool:
-    """GDAL reports a full disk as a failed write without an errno."""
-    return error.errno is None and shutil.disk_usage(target.parent).free < 1_000_000

@@ -1,0 +1,243 @@
+"""The engine's command line, for people and for programs.
+
+``rock-glacier prepare|detect|postprocess|models|doctor`` for people, the same with ``--json`` for scripts, and ``run``
+for QGIS: one job as a line of JSON on standard input, whose end cancels. Nothing heavy is imported before the first
+message is out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+import typing
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+from engine import __version__
+from engine.errors import Cancelled, EngineError
+from engine.places import models_folder
+from engine.terminal import JsonReporter, TerminalReporter
+from jobs import DEVICES, JOB_TYPES, PERMAFROST_ACTIONS, SENSORS, Job, from_json
+
+DONE, FAILED, USAGE, CANCELLED = 0, 1, 2, 130
+
+MODULES = {
+    "prepare": "engine.prepare",
+    "detect": "engine.detect",
+    "postprocess": "engine.postprocess",
+    "models": "engine.doctor",
+    "doctor": "engine.doctor",
+}
+"""Command -> the module that holds the function of that name."""
+
+ABOUT = {
+    "prepare": "Scene to spectral stack: red, green, blue and nir reflectance, EVI and SAVI, six bands float32.",
+    "detect": "Spectral stack to rock glacier polygons per tile, and a blended probability raster.",
+    "postprocess": "Tile polygons to rock glacier outlines: too small or unsupported ones dropped, holes filled, united, permafrost.",
+    "models": "The installed and the bundled models.",
+    "doctor": "Versions, execution providers that really work, models, and what is missing.",
+}
+
+METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
+CHOICES = {"sensor": SENSORS, "device": DEVICES, "permafrost_action": PERMAFROST_ACTIONS}
+
+HELP = {
+    ("prepare", "input"): "the scene, any raster that GDAL reads",
+    ("prepare", "output"): "the stack to write, a GeoTIFF (.tif)",
+    ("prepare", "red"): "number of the red band",
+    ("prepare", "green"): "number of the green band",
+    ("prepare", "blue"): "number of the blue band",
+    ("prepare", "nir"): "number of the near-infrared band; 0: the scene has none",
+    ("prepare", "sensor"): "how the pixel values become surface reflectance; auto decides by metadata, then by the values, and says so",
+    ("prepare", "scale"): "for sensor custom: reflectance = value * scale + offset",
+    ("prepare", "offset"): "for sensor custom: reflectance = value * scale + offset",
+    ("prepare", "resolution"): "ground sampling distance of the stack in metres; 0: as the scene has it",
+    ("detect", "input"): "the spectral stack, or a raster whose bands are named red, green, blue, nir",
+    ("detect", "output"): "the polygons to write (.gpkg, .geojson, .fgb)",
+    ("detect", "probability"): "the blended probability raster to write (.tif), where wanted",
+    ("detect", "model"): "name of an installed model, or a model folder; the bundled one when not given",
+    ("detect", "threshold"): "probability from which a pixel is rock glacier, 0-1; from the model's card when not given",
+    ("detect", "overlap"): "of neighbouring tiles, in percent of a tile, 0-90; from the model's card when not given",
+    ("detect", "device"): "where the network runs; auto takes the GPU where it works",
+    ("detect", "batch_size"): "tiles per run of the network; 0: chosen for the device",
+    ("detect", "mask"): "polygon file: look only in there",
+    ("detect", "mask_layer"): "layer of the mask file, where it holds several",
+    ("postprocess", "input"): "the tile polygons that detect wrote",
+    ("postprocess", "output"): "the outlines to write (.gpkg, .geojson, .fgb)",
+    ("postprocess", "input_layer"): "layer of the input file, where it holds several",
+    ("postprocess", "min_area"): "smallest polygon that is kept, square metres",
+    ("postprocess", "fill_holes"): "fill the holes of polygons",
+    ("postprocess", "require_support"): "drop what no other tile confirms, where another tile looked",
+    ("postprocess", "permafrost"): "permafrost map, raster or polygons",
+    ("postprocess", "permafrost_layer"): "layer of the permafrost file, where it holds several",
+    ("postprocess", "permafrost_field"): "attribute that holds the class or value; when not given, every polygon is permafrost",
+    ("postprocess", "permafrost_classes"): 'values that count as permafrost ("1", "1,3") or a condition (">=0.5")',
+    ("postprocess", "permafrost_min_fraction"): "share of an outline that must lie in permafrost, 0-1",
+    ("postprocess", "permafrost_action"): "what happens to outlines outside permafrost (relict rock glaciers are among them)",
+    ("detect", "models_folders"): "a further folder that holds model folders; may be given more than once",
+    ("models", "models_folders"): "a further folder that holds model folders; may be given more than once",
+    ("doctor", "models_folders"): "a further folder that holds model folders; may be given more than once",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 an error in the words of :class:`EngineError`, 2 wrong usage, 130 cancelled."""
+    options = vars(_parser().parse_args(arguments))
+    command, in_json = options.pop("command"), options.pop("json", True)
+    cancelled = threading.Event()
+    _quieten_libraries()
+    reporter: JsonReporter | TerminalReporter = JsonReporter(_reserve_stdout(), cancelled) if in_json else TerminalReporter(cancelled)
+    if command == "run":
+        return _execute(lambda: _job_from_stdin(cancelled), reporter, cancelled)
+    if "models_folders" in options:
+        options["models_folders"] = (*options["models_folders"], str(models_folder()))
+    return _execute(lambda: JOB_TYPES[command](**options), reporter, cancelled)
+
+
+def _execute(get_job: Callable[[], Job], reporter: JsonReporter | TerminalReporter, cancelled: threading.Event) -> int:
+    try:
+        reporter.progress(0.0, "Starting")
+        job = get_job()
+        _cancel_on_signals(cancelled)
+        result = run_job(job, reporter)
+    except EngineError as error:
+        reporter.error(error)
+        return CANCELLED if isinstance(error, Cancelled) else FAILED
+    except KeyboardInterrupt:
+        reporter.error(Cancelled())
+        return CANCELLED
+    except Exception as error:  # noqa: BLE001 the last line of the stream is always a result or an error
+        reporter.error(explained(error))
+        return FAILED
+    reporter.result(job.command, result)
+    return DONE
+
+
+def run_job(job: Job, reporter: Any) -> dict[str, Any]:
+    """Check a job's values and run it."""
+    from engine.parameters import check_job  # noqa: PLC0415
+
+    check_job(job)
+    command: Callable[[Job, Any], dict[str, Any]] = getattr(importlib.import_module(MODULES[job.command]), job.command)
+    import rasterio  # noqa: PLC0415 heavy
+
+    reporter.check_cancelled()
+    with rasterio.Env():  # without it GDAL writes its errors to the terminal
+        return command(job, reporter)
+
+
+def explained(error: Exception) -> EngineError:
+    """What nobody foresaw, in words; the traceback goes to standard error for the report."""
+    from engine.outputs import is_disk_full  # noqa: PLC0415
+
+    if isinstance(error, MemoryError):
+        return EngineError(
+            "memory",
+            f"The machine's memory is used up. Close other programs, lower the batch size or work on a part of the scene. ({error})",
+        )
+    if is_disk_full(error):
+        return EngineError("disk_full", f"A disk is full. Free some space or choose another output folder. ({error})")
+    if isinstance(error, ImportError):
+        return EngineError(
+            "engine_incomplete",
+            f"The engine's environment lacks something: {error}. Install the engine again; doctor says what is missing.",
+        )
+    traceback.print_exception(error)
+    return EngineError(
+        "internal",
+        f"This should not have happened: {type(error).__name__}: {error}. Please report it, with the log: "
+        "it is an error of Rock Glacier Mapper, not of your data.",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rock-glacier", description="Rock glacier outlines from optical satellite imagery: prepare, detect, postprocess."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command, job_type in JOB_TYPES.items():
+        command_parser = commands.add_parser(command, help=ABOUT[command], description=ABOUT[command])
+        hints = typing.get_type_hints(job_type)
+        for field in dataclasses.fields(job_type):
+            _add_argument(command_parser, command, field, hints[field.name])
+        command_parser.add_argument("--json", action="store_true", help="answer with JSON lines on standard output")
+    about_run = "One job as a line of JSON on standard input, whose end cancels; answers with JSON lines. For programs."
+    commands.add_parser("run", help=about_run, description=about_run)
+    return parser
+
+
+def _add_argument(parser: argparse.ArgumentParser, command: str, field: dataclasses.Field[Any], hint: Any) -> None:
+    text = HELP[command, field.name].replace("%", "%%")
+    if field.default is dataclasses.MISSING:
+        parser.add_argument(field.name, metavar=field.name.upper(), help=text)
+        return
+    flag = "--" + field.name.replace("_", "-")
+    if hint is bool:
+        text += f" (default: {'yes' if field.default else 'no'})"
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
+    elif typing.get_origin(hint) is tuple:
+        parser.add_argument(flag.removesuffix("s"), dest=field.name, action="append", default=[], metavar="FOLDER", help=text)
+    else:
+        kind = (typing.get_args(hint) or (hint,))[0]
+        metavar = None if field.name in CHOICES else METAVARS[kind]
+        if field.default not in (None, ""):
+            text += f" (default: {field.default})"
+        parser.add_argument(flag, type=kind, default=field.default, choices=CHOICES.get(field.name), metavar=metavar, help=text)
+
+
+def _reserve_stdout() -> TextIO:
+    """Standard output for the messages alone: what libraries print goes to standard error from here on."""
+    sys.stdout.flush()
+    messages = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    os.dup2(2, 1)
+    return messages
+
+
+def _job_from_stdin(cancelled: threading.Event) -> Job:
+    # Standard input is moved away from descriptor 0: on Windows, libraries that look at it while they load would
+    # wait for the thread that reads it.
+    descriptor = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(descriptor, 1)):
+        line += byte
+    threading.Thread(target=_cancel_at_end_of, args=(descriptor, cancelled), daemon=True).start()
+    try:
+        return from_json(line.decode("utf-8"))
+    except ValueError as error:
+        raise EngineError("job", f"No job could be read from standard input: {error}.") from error
+
+
+def _cancel_at_end_of(descriptor: int, cancelled: threading.Event) -> None:
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except OSError:
+        pass
+    cancelled.set()
+
+
+def _cancel_on_signals(cancelled: threading.Event) -> None:
+    def cancel(number: int, _frame: object) -> None:
+        cancelled.set()
+        signal.signal(number, signal.default_int_handler)  # a second one does not wait for the next check
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), cancel)
+
+
+def _quieten_libraries() -> None:
+    """What GDAL and others remark on is dealt with where they are used; raw remarks only frighten."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    warnings.simplefilter("ignore")

@@ -1,0 +1,178 @@
+"""How a running command talks: JSON lines for a program, a progress bar and sentences for a person."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from engine.errors import Cancelled, EngineError
+
+SECONDS_BETWEEN_PROGRESS = 0.1
+
+
+class _CancellableReporter:
+    def __init__(self, cancelled: threading.Event) -> None:
+        self._cancelled = cancelled
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled when the person cancelled."""
+        if self._cancelled.is_set():
+            raise Cancelled
+
+
+class JsonReporter(_CancellableReporter):
+    """Writes the messages of :mod:`jobs`, one JSON object a line, to a stream that nothing else writes to."""
+
+    def __init__(self, stream: TextIO, cancelled: threading.Event) -> None:
+        super().__init__(cancelled)
+        self._stream = stream
+        self._last_text: str | None = None
+        self._last_time = -math.inf
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        """See :class:`engine.reporting.Reporter`. Lines that follow each other too closely are left out."""
+        self.check_cancelled()
+        now = time.monotonic()
+        if text != self._last_text or fraction >= 1 or now - self._last_time >= SECONDS_BETWEEN_PROGRESS:
+            self._last_text, self._last_time = text, now
+            self._send(type="progress", percent=round(100 * min(max(fraction, 0.0), 1.0), 2), text=text)
+
+    def info(self, text: str) -> None:
+        """See :class:`engine.reporting.Reporter`."""
+        self._send(type="info", text=text)
+
+    def warning(self, code: str, text: str) -> None:
+        """See :class:`engine.reporting.Reporter`."""
+        self._send(type="warning", code=code, text=text)
+
+    def result(self, command: str, result: Mapping[str, Any]) -> None:
+        """The last message of a command that was done."""
+        self._send(type="result", result=result)
+
+    def error(self, error: EngineError) -> None:
+        """The last message of a command that was not."""
+        self._send(type="error", code=error.code, text=error.text)
+
+    def _send(self, **message: Any) -> None:
+        try:
+            self._stream.write(json.dumps(plain(message), allow_nan=False) + "\n")
+            self._stream.flush()
+        except OSError:  # whoever listened is gone, and with them the wish for a result
+            self._cancelled.set()
+
+
+class TerminalReporter(_CancellableReporter):
+    """A progress bar and notes on standard error, the result as a few lines on standard output."""
+
+    def __init__(self, cancelled: threading.Event) -> None:
+        super().__init__(cancelled)
+        from tqdm import tqdm  # noqa: PLC0415 not needed by a program that listens to JSON
+
+        self._tqdm = tqdm
+        self._bar = tqdm(
+            total=1.0,
+            file=sys.stderr,
+            disable=None,
+            leave=False,
+            bar_format="{percentage:3.0f} % |{bar}| {elapsed} {desc}",
+            mininterval=0.1,
+        )
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        """See :class:`engine.reporting.Reporter`."""
+        self.check_cancelled()
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(fraction - self._bar.n)
+
+    def info(self, text: str) -> None:
+        """See :class:`engine.reporting.Reporter`."""
+        self._write(text)
+
+    def warning(self, code: str, text: str) -> None:
+        """See :class:`engine.reporting.Reporter`."""
+        self._write(f"Warning: {text}")
+
+    def result(self, command: str, result: Mapping[str, Any]) -> None:
+        """The last lines of a command that was done, on standard output."""
+        self._bar.close()
+        sys.stdout.write(summary(command, result) + "\n")
+        sys.stdout.flush()
+
+    def error(self, error: EngineError) -> None:
+        """The last line of a command that was not."""
+        self._bar.close()
+        sys.stderr.write("Cancelled.\n" if isinstance(error, Cancelled) else f"Error: {error.text}\n")
+
+    def _write(self, text: str) -> None:
+        self._tqdm.write(text, file=sys.stderr)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: numpy scalars and paths unwrapped, NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if hasattr(value, "item"):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def summary(command: str, result: Mapping[str, Any]) -> str:
+    """A command's result in a few lines for a person."""
+    return "\n".join(SUMMARIES[command](result))
+
+
+def _prepare_summary(result: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{result['output']}: {result['resolution_m']:g} m, {result['crs']}, {100 * result['observed_fraction']:.1f} % observed",
+        f"reflectance by {result['sensor']}: DN x {result['scale']:g} {result['offset']:+g}",
+    ]
+
+
+def _detect_summary(result: Mapping[str, Any]) -> list[str]:
+    skipped = f" ({result['tiles_skipped']} of them skipped: nothing observed)" if result["tiles_skipped"] else ""
+    lines = [f"{result['output']}: {result['count']} polygons in {result['tiles']} tiles{skipped}"]
+    if result["probability"]:
+        lines.append(f"{result['probability']}: blended probability")
+    return [*lines, f"model {result['model']} on {result['device_used']}, {result['seconds_in_network']:.1f} s in the network"]
+
+
+def _postprocess_summary(result: Mapping[str, Any]) -> list[str]:
+    steps = [f"  {step['step']}: {step['in']} -> {step['out']}" for step in result["steps"]]
+    return [*steps, f"{result['output']}: {result['count']} outlines, {result['total_area_km2']:.3f} km2"]
+
+
+def _models_summary(result: Mapping[str, Any]) -> list[str]:
+    columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
+    rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
+    widths = [max(len(cell) for cell in cells) for cells in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _doctor_summary(result: Mapping[str, Any]) -> list[str]:
+    lines = [f"{name:<22}{value}" for name, value in result["versions"].items()]
+    lines += [f"{'provider ' + name:<22}{state}" for name, state in result["providers"].items()]
+    lines += [f"{'GPU':<22}{result['gpu']}", f"{'free disk':<22}{result['free_disk_gb']:.1f} GB at {result['user_folder']}"]
+    lines += ["", *_models_summary(result), ""]
+    if not result["problems"]:
+        return [*lines, "Nothing is missing."]
+    return [*lines, *(f"! {problem['text']}\n  {problem['mend']}" for problem in result["problems"])]
+
+
+SUMMARIES = {
+    "prepare": _prepare_summary,
+    "detect": _detect_summary,
+    "postprocess": _postprocess_summary,
+    "models": _models_summary,
+    "doctor": _doctor_summary,
+}
