@@ -13,7 +13,6 @@ from pathlib import Path
 from engine.errors import EngineError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FULL_IN_WORDS = tuple(os.strerror(number) for number in FULL)
 
 
 @contextmanager
@@ -45,7 +44,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush_to_disk(workplace / target.name)
         os.replace(workplace / target.name, target)
     except OSError as error:
-        raise _translated(error, target) from error
+        raise _translated(_reason(error, workplace / target.name), target) from error
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
 
@@ -56,21 +55,27 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """True for a write that failed for want of space; GDAL says so in words alone, and in an error's cause."""
-    reasons: list[BaseException] = []
-    reason: BaseException | None = error
-    while reason is not None and reason not in reasons:
-        reasons.append(reason)
-        reason = reason.__cause__ or reason.__context__
-    return any(getattr(reason, "errno", None) in FULL or any(word in str(reason) for word in FULL_IN_WORDS) for reason in reasons)
+    """True for a write that failed for want of space, or of room for a file of that size."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def _reason(error: OSError, place: Path) -> OSError:
+    """GDAL tells that a write failed but not why; the operating system does, when asked to write some more."""
+    if error.errno is None:
+        try:
+            with open(place, "ab") as file:
+                file.write(bytes(4_000_000))
+        except OSError as reason:
+            return reason
+    return error
 
 
 def _translated(error: OSError, target: Path) -> EngineError:
-    free = shutil.disk_usage(target.parent).free
-    if is_disk_full(error) or (error.errno is None and free < 1_000_000):
+    if is_disk_full(error):
+        free_mb = shutil.disk_usage(target.parent).free / 1e6
         return EngineError(
             "disk_full",
-            f"{target} does not fit on its disk: {free / 1e6:.0f} MB are left, or its file system takes no file of that size. "
+            f"{target} does not fit on its disk ({free_mb:.0f} MB are left), or its file system takes no file of that size. "
             "Free some space or choose another folder.",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

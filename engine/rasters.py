@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,16 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import ProjError
 from rasterio.crs import CRS as RasterioCRS
-from rasterio.enums import Resampling
-from rasterio.io import DatasetReader
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import calculate_default_transform
+from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from engine.errors import EngineError
+from engine.outputs import whole_file
 
 SCALE_TOLERANCE = 0.02
 """A map whose pixel differs by more than this from its size on the ground is not measured in metres."""
@@ -82,6 +84,15 @@ def open_raster(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
             "not_a_raster", f"{text} could not be opened as a raster: it is damaged, incomplete or of an unknown format. ({error})"
         ) from error
     with dataset:
+        if dataset.count == 0:
+            inside = f" It holds several; name one of them: {', '.join(dataset.subdatasets[:12])}." if dataset.subdatasets else ""
+            raise EngineError("not_a_raster", f"{text} is not one raster.{inside}")
+        if dataset.crs is None and (dataset.rpcs is not None or dataset.gcps[0]):
+            raise EngineError(
+                "no_georeference",
+                f"{text} is a raw scene, placed by rational polynomials or ground control points. Orthorectify it first, "
+                "with an elevation model (in QGIS: Raster > Projections > Warp, extra parameters -rpc -to RPC_DEM=elevation.tif).",
+            )
         if dataset.crs is None:
             raise EngineError(
                 "no_crs",
@@ -102,34 +113,127 @@ def read(dataset: DatasetReader | WarpedVRT, bands: list[int], window: Window | 
     EngineError
         ``truncated_file`` when pixels that the file promises cannot be read.
     """
-    try:
+    with _reading(dataset):
         return dataset.read(bands, window=window)
+
+
+@contextmanager
+def _reading(dataset: DatasetReader | WarpedVRT) -> Iterator[None]:
+    try:
+        yield
     except rasterio.errors.RasterioError as error:
         raise EngineError(
             "truncated_file", f"{dataset.name} cannot be read to its end: it is truncated or damaged. Copy or download it again. ({error})"
         ) from error
 
 
+def read_observed(dataset: DatasetReader | WarpedVRT, bands: list[int], window: Window | None = None) -> NDArray[np.float32]:
+    """Pixels of some bands (numbers from 1), (bands, rows, cols) float32 in the raster's own units, NaN where not observed.
+
+    Not observed is what the raster's no-data values, its masks or its alpha band say, and NaN and infinities.
+
+    Raises
+    ------
+    EngineError
+        as :func:`read`
+    """
+    values = read(dataset, bands, window).astype(np.float32)
+    observed = np.isfinite(values)
+    for index, band in enumerate(bands):
+        flags = dataset.mask_flag_enums[band - 1]
+        if MaskFlags.all_valid not in flags and MaskFlags.alpha not in flags:
+            with _reading(dataset):
+                observed[index] &= dataset.read_masks(band, window=window) > 0
+    # A four-band GeoTIFF often declares its near-infrared band as alpha: a band that is read for its values masks nothing.
+    for alpha in (band for band, colour in enumerate(dataset.colorinterp, 1) if colour == ColorInterp.alpha and band not in bands):
+        observed &= read(dataset, [alpha], window)[0] > 0
+    values[~observed] = np.nan
+    return values
+
+
+def windows(grid: Grid, rows: int = 512, columns: int = 2048) -> Iterator[Window]:
+    """The grid in pieces of at most that size, row by row."""
+    for row in range(0, grid.height, rows):
+        for column in range(0, grid.width, columns):
+            yield Window(column, row, min(columns, grid.width - column), min(rows, grid.height - row))
+
+
+@contextmanager
+def new_geotiff(path: str | os.PathLike[str], grid: Grid, names: Sequence[str]) -> Iterator[DatasetWriter]:
+    """A float32 GeoTIFF with named bands to be written window by window, NaN where not observed; whole or not at all.
+
+    Raises
+    ------
+    EngineError
+        those of :func:`engine.outputs.whole_file`; ``disk_full`` also where GDAL overlooks it.
+    """
+    with whole_file(path) as place:
+        # one thread: with more, GDAL drops the errors of failed writes
+        with rasterio.open(
+            place,
+            "w",
+            driver="GTiff",
+            crs=grid.crs,
+            transform=grid.transform,
+            width=grid.width,
+            height=grid.height,
+            count=len(names),
+            dtype="float32",
+            nodata=math.nan,
+            tiled=True,
+            blockxsize=256,
+            blockysize=256,
+            interleave="band",
+            compress="deflate",
+            predictor=3,
+            BIGTIFF="IF_SAFER",
+        ) as dataset:
+            for band, name in enumerate(names, 1):
+                dataset.set_band_description(band, name)
+            yield dataset
+        _check_every_block(place)
+
+
+def _check_every_block(path: Path) -> None:
+    size = path.stat().st_size
+    with rasterio.open(path) as dataset:
+        for band in dataset.indexes:
+            for (row, column), _ in dataset.block_windows(band):
+                place = [dataset.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE")]
+                if None in place or sum(map(int, place)) > size:
+                    raise OSError(f"block {column}, {row} of band {band} is missing in {path.name}")
+
+
 def ground_pixel_size(grid: Grid) -> tuple[float, float]:
     """Width and height of the middle pixel on the ground, in metres along the WGS84 ellipsoid."""
-    to_degrees = Transformer.from_crs(CRS.from_wkt(grid.crs.to_wkt()), 4326, always_xy=True)
     column, row = grid.width / 2, grid.height / 2
     steps = [(column - 0.5, row), (column + 0.5, row), (column, row - 0.5), (column, row + 0.5)]
-    places = [grid.transform @ step for step in steps]
-    lons, lats = to_degrees.transform([x for x, _ in places], [y for _, y in places])
-    if not np.all(np.isfinite(lons)):
-        raise EngineError(
-            "crs_place", "The raster lies outside the area where its coordinate reference system is defined. Check the CRS assigned to it."
-        )
+    lons, lats = _in_degrees(grid, steps)
     width = WGS84.inv(lons[0], lats[0], lons[1], lats[1])[2]
     height = WGS84.inv(lons[2], lats[2], lons[3], lats[3])[2]
     return width, height
 
 
+def _in_degrees(grid: Grid, pixels: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Longitudes and latitudes (WGS84) of places given as column, row."""
+    places = [grid.transform @ pixel for pixel in pixels]
+    try:
+        to_degrees = Transformer.from_crs(CRS.from_wkt(grid.crs.to_wkt()), 4326, always_xy=True)
+        lons, lats = to_degrees.transform([x for x, _ in places], [y for _, y in places])
+    except ProjError as error:
+        raise EngineError(
+            "crs_unknown", f"The coordinate reference system {crs_name(grid.crs)} has no known place on the Earth. Assign another one."
+        ) from error
+    if not (np.all(np.isfinite(lons)) and np.all(np.abs(lats) <= 90)):
+        raise EngineError(
+            "crs_place", "The raster lies outside the area where its coordinate reference system is defined. Check the CRS assigned to it."
+        )
+    return lons, lats
+
+
 def local_utm(grid: Grid) -> RasterioCRS:
     """The UTM zone (WGS84) of the grid's middle; polar stereographic beyond 84 N and 80 S."""
-    to_degrees = Transformer.from_crs(CRS.from_wkt(grid.crs.to_wkt()), 4326, always_xy=True)
-    lon, lat = to_degrees.transform(*(grid.transform @ (grid.width / 2, grid.height / 2)))
+    (lon,), (lat,) = _in_degrees(grid, [(grid.width / 2, grid.height / 2)])
     if lat >= 84:
         return RasterioCRS.from_epsg(5041)
     if lat <= -80:
@@ -162,35 +266,31 @@ def working_grid(grid: Grid, resolution: float = 0.0) -> tuple[Grid, str]:
     and the reason in words for the person (empty when nothing changed)
     """
     in_metres = is_measured_in_metres(grid)
-    if in_metres and grid.is_north_up_square:
-        if not resolution or math.isclose(resolution, grid.resolution, rel_tol=1e-6):
-            return grid, ""
-        left, _, _, top = grid.bounds
-        width = max(1, math.ceil(grid.width * grid.resolution / resolution - 1e-6))
-        height = max(1, math.ceil(grid.height * grid.resolution / resolution - 1e-6))
-        transform = Affine(resolution, 0, left, 0, -resolution, top)
-        return Grid(grid.crs, transform, width, height), f"resampled from {grid.resolution:g} m to {resolution:g} m"
-    crs = grid.crs if in_metres else local_utm(grid)
-    pixel = resolution or min(ground_pixel_size(grid))
-    left, bottom, right, top = grid.bounds
-    if grid.is_north_up_square or not (grid.transform.b or grid.transform.d):
-        transform, width, height = calculate_default_transform(
-            grid.crs, crs, grid.width, grid.height, left, bottom, right, top, resolution=pixel
-        )
+    if in_metres and grid.is_north_up_square and (not resolution or math.isclose(resolution, grid.resolution, rel_tol=1e-6)):
+        return grid, ""
+    if in_metres:
+        crs, bounds = grid.crs, grid.bounds
+        own = min(math.hypot(grid.transform.a, grid.transform.d), math.hypot(grid.transform.b, grid.transform.e))
+        reason = "" if grid.is_north_up_square else "pixels are rotated, flipped or not square"
     else:
-        transform, width, height = calculate_default_transform(
-            grid.crs,
-            crs,
-            max(1, round((right - left) / grid.resolution)),
-            max(1, round((top - bottom) / grid.resolution)),
-            left,
-            bottom,
-            right,
-            top,
-            resolution=pixel,
-        )
-    reason = "pixels are rotated or not square" if in_metres else f"{grid.crs.to_string()} is not measured in metres"
-    return Grid(crs, transform, width, height), f"{reason}: working in {crs.to_string()} at {pixel:.4g} m"
+        crs, own = local_utm(grid), min(ground_pixel_size(grid))
+        bounds = transform_bounds(grid.crs, crs, *grid.bounds)
+        reason = f"{crs_name(grid.crs)} is not measured in metres"
+    pixel = resolution or own
+    left, bottom, right, top = bounds
+    # a sliver of less than a hundredth of a pixel is rounding, not ground
+    width = max(1, math.ceil((right - left) / pixel - 0.01))
+    height = max(1, math.ceil((top - bottom) / pixel - 0.01))
+    working = Grid(crs, Affine(pixel, 0, left, 0, -pixel, top), width, height)
+    if not reason:
+        return working, f"resampled from {own:.4g} m to {pixel:.4g} m"
+    return working, f"{reason}: working in {crs_name(crs)} at {pixel:.4g} m"
+
+
+def crs_name(crs: RasterioCRS) -> str:
+    """``EPSG:32645``, or the name of a system that has no code."""
+    authority = crs.to_authority()
+    return ":".join(authority) if authority else CRS.from_wkt(crs.to_wkt()).name
 
 
 @contextmanager
