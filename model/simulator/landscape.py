@@ -1,0 +1,193 @@
+"""A simulated mountain landscape with rock glaciers whose outlines are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from model.simulator.glaciers import build_glaciers, place_glaciers, place_moraine_loops
+from model.simulator.light import Sun
+from model.simulator.noise import Array, downslope, fractal, gaussian, slope_degrees, smoothstep, streaks
+from model.simulator.relief import Relief, Style, carve
+from model.simulator.rock_glaciers import MIN_AREA, Body, build, place_rock_glaciers
+from model.simulator.surface import Cover, draw_look, paint
+from model.simulator.waters import channels, draw_line, fill_lakes
+
+ACTIVITIES = ("active", "transitional", "relict")
+PLACES = {"north": ("EPSG:32645", 619000.0, 3082000.0), "south": ("EPSG:32719", 400000.0, 6640000.0)}
+"""CRS and upper left corner of simulated scenes by hemisphere: plausible mountains, no real place."""
+
+
+@dataclass(frozen=True)
+class RockGlacier:
+    """A simulated rock glacier: ``id`` as in ``Landscape.labels``; ``outline`` in map units, front and sides included; ``area`` in m2."""
+
+    id: int
+    activity: str
+    form: str
+    outline: shapely.Polygon
+    area: float
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """A simulated scene and its truth.
+
+    Attributes
+    ----------
+    reflectance : (4, rows, cols) float32
+        Red, green, blue, near infrared, 0-1, as seen by the sensor: not corrected for topography.
+    elevation : (rows, cols) float32
+        Metres.
+    landcover : (rows, cols) uint8
+        Codes of ``LAND_COVER``.
+    labels : (rows, cols) int32
+        Id of the rock glacier, 0 elsewhere.
+    permafrost : (rows, cols) float32
+        Probability 0-1.
+    rock_glaciers : tuple of RockGlacier
+    sun : Sun
+        Azimuth and elevation in degrees.
+    transform : Affine
+        Pixel corner to map units.
+    crs : rasterio.crs.CRS
+    """
+
+    reflectance: Array
+    elevation: Array
+    landcover: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    permafrost: Array
+    rock_glaciers: tuple[RockGlacier, ...]
+    sun: Sun
+    transform: Affine
+    crs: CRS
+
+
+def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_glacier_share: float | None = None) -> Landscape:
+    """A random mountain landscape; the same arguments give the same arrays, bit for bit.
+
+    Parameters
+    ----------
+    seed : int
+        Decides relief, rocks, plants, snow, light and every landform.
+    rows, columns : int
+        Size of the scene in pixels, 32 or more each.
+    resolution : float
+        Width of a pixel in metres, 2-30.
+    rock_glacier_share : float or None
+        Share of the scene's area in rock glaciers, 0-1, reached as far as there is room; 0 for none; None for a realistic share
+        (4-9 %, some ten on 5 x 5 km).
+
+    Returns
+    -------
+    Landscape
+
+    Raises
+    ------
+    ValueError
+        when the size, the resolution or the share lies outside these ranges.
+    """
+    if min(rows, columns) < 32:
+        raise ValueError(f"a simulated scene has 32 rows and columns or more, not {rows} x {columns}")
+    if not 2 <= resolution <= 30:
+        raise ValueError(f"a simulated scene has pixels of 2 to 30 m, not {resolution} m")
+    if rock_glacier_share is not None and not 0 <= rock_glacier_share <= 1:
+        raise ValueError(f"the share of rock glaciers lies between 0 and 1, not at {rock_glacier_share}")
+    rng = np.random.default_rng(seed)
+    shape, extent = (rows, columns), (rows * resolution, columns * resolution)
+    hemisphere = str(rng.choice(["north", "south"]))
+    crs, left, top = PLACES[hemisphere]
+    transform = Affine(resolution, 0, left, 0, -resolution, top)
+    azimuth = rng.uniform(100, 200) if hemisphere == "north" else rng.uniform(-20, 80)
+    sun = Sun(float(azimuth % 360), float(rng.uniform(25, 70)))
+
+    relief = carve(rng, rows, columns, resolution, Style.draw(rng))
+    base = float(rng.uniform(1500, 4600))
+    elevation = relief.on_pixels(relief.elevation, rows, columns, resolution) + np.float32(base)
+    levels = np.percentile(elevation, [0, 15, 35, 50, 60, 80, 100])
+    frost_line = float(rng.uniform(levels[2], levels[4]))
+    ground = gaussian(relief.elevation, 80 / relief.cell) + np.float32(base)
+    poleward_sign = 1 if hemisphere == "north" else -1
+    origin = (0.5 - relief.rim) * relief.cell
+
+    snow_line = float(rng.uniform(levels[5], levels[6] + 300))
+    ice_share = float(rng.choice([0, rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.15)], p=[0.4, 0.4, 0.2]))
+    glaciers = place_glaciers(rng, ground, relief.cell, origin, extent, float(levels[4]), ice_share)
+    occupied = [glacier.outline for glacier in glaciers]
+    loops = place_moraine_loops(rng, ground, relief.cell, origin, extent, int(rng.poisson(extent[0] * extent[1] / 8e6)), occupied)
+    share = float(rng.uniform(0.04, 0.09)) if rock_glacier_share is None else rock_glacier_share
+    share = max(share, 1e-9) if share else 0.0
+    frost = _permafrost(ground, relief.cell, frost_line, poleward_sign)
+    bodies = place_rock_glaciers(rng, ground, relief.cell, origin, extent, frost, share, [*occupied, *loops]) if share else []
+
+    _roughen(rng, elevation, resolution)
+    ice = build_glaciers(rng, glaciers, loops, elevation, resolution)
+    labels, traces = build(rng, bodies, elevation, resolution)
+    lakes = fill_lakes(rng, elevation, (labels > 0) | (ice.ice > 0.5), resolution, int(rng.poisson(extent[0] * extent[1] / 5e6)))
+    stream, road = _lines(rng, relief, shape, resolution)
+    stream[labels > 0] = 0
+    road[(labels > 0) | (lakes > 0)] = 0
+
+    slope = slope_degrees(gaussian(elevation, max(0.5, 12 / resolution)), resolution)
+    down_rows, down_columns = downslope(elevation, 30 / resolution)
+    chutes = streaks(fractal(rng, shape, 60 / resolution), down_rows, down_columns, 250 / resolution)
+    broad = gaussian(elevation, 30 / resolution)
+    permafrost = _permafrost(broad, resolution, frost_line, poleward_sign)
+    poleward = -poleward_sign * down_rows * np.sin(np.radians(slope))
+    activity = np.array([0] + [1 + ACTIVITIES.index(body.activity) for body in bodies], dtype=np.uint8)[labels]
+    look = draw_look(rng, sun, float(rng.uniform(levels[0], levels[2])), float(rng.uniform(levels[2], levels[6])), snow_line)
+    cover = Cover(labels, activity, traces, ice, lakes, stream, road)
+    reflectance, landcover = paint(rng, elevation, slope, poleward, chutes, cover, look, resolution)
+    return Landscape(
+        reflectance, elevation, landcover, labels, permafrost, _records(bodies, transform), sun, transform, CRS.from_string(crs)
+    )
+
+
+def _permafrost(ground: Array, cell: float, frost_line: float, poleward_sign: int) -> Array:
+    """Probability 0-1 from elevation and aspect: slopes that face the pole are frozen some 250 m lower at 30 degrees."""
+    rows, columns = np.gradient(ground, np.float32(cell))
+    poleward = poleward_sign * rows / np.sqrt(1 + rows * rows + columns * columns)
+    return (1 / (1 + np.exp(-(ground - np.float32(frost_line) + 500 * poleward) / 70))).astype(np.float32)
+
+
+def _roughen(rng: np.random.Generator, elevation: Array, resolution: float) -> None:
+    """Gullies and buttresses on walls, smooth scree below, low hummocks elsewhere; in place."""
+    slope = slope_degrees(gaussian(elevation, max(0.5, 20 / resolution)), resolution)
+    wall = smoothstep(slope, 30, 42)
+    down = downslope(elevation, 40 / resolution)
+    gullies = streaks(fractal(rng, elevation.shape, rng.uniform(90, 160) / resolution, gain=0.6), *down, 180 / resolution)
+    bumps = fractal(rng, elevation.shape, 250 / resolution)
+    scree = smoothstep(slope, 22, 28) * (1 - wall)
+    elevation += wall * (np.float32(rng.uniform(4, 10)) * gullies + np.float32(rng.uniform(2, 5)) * bumps)
+    elevation += (1 - wall) * (1 - 0.7 * scree) * np.float32(rng.uniform(0.6, 2.0)) * bumps + scree * np.float32(0.8) * gullies
+
+
+def _lines(rng: np.random.Generator, relief: Relief, shape: tuple[int, int], resolution: float) -> tuple[Array, Array]:
+    """Stream beds along the rivers, and a road beside the greatest one in half of the scenes."""
+    stream, road = (np.zeros(shape, dtype=np.float32) for _ in range(2))
+    rivers = channels(relief, *shape, resolution, 0.4e6)
+    for line, catchment in rivers:
+        draw_line(stream, line, np.clip(2 + 4 * np.sqrt(catchment / 1e6), 2, 30), resolution)
+    if rivers and rng.random() < 0.5:
+        line, _ = max(rivers, key=lambda river: river[1].max())
+        beside = shapely.LineString(line).simplify(60).offset_curve(float(rng.choice([-1, 1]) * rng.uniform(50, 110)))
+        for part in shapely.get_parts(beside):
+            if part.length > 300:
+                draw_line(road, np.array(part.segmentize(20).coords), float(rng.uniform(5, 9)), resolution)
+    return stream, road
+
+
+def _records(bodies: list[Body], transform: Affine) -> tuple[RockGlacier, ...]:
+    resolution = transform.a
+    records = []
+    for number, body in enumerate(bodies, start=1):
+        outline = shapely.transform(body.outline, lambda points: points[:, ::-1] * (1, -1) + (transform.c, transform.f))
+        assert body.outline.area >= MIN_AREA and resolution > 0
+        records.append(RockGlacier(number, body.activity, body.form, outline, float(outline.area)))
+    return tuple(records)
