@@ -102,7 +102,7 @@ def plan_form(
         outline = largest(outline.buffer(0))
     if outline is None or outline.is_empty:
         return None
-    rounding = 0.06 * width
+    rounding = 0.13 * width
     return largest(outline.buffer(-rounding).buffer(2 * rounding).buffer(-rounding).simplify(1.0))
 
 

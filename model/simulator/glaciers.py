@@ -56,11 +56,12 @@ def place_glaciers(
     starts = starts[(height > snow_line) & (slope < np.tan(np.radians(32)))]
     if not len(starts):
         return []
-    lines, lengths = flow_lines(ground, cell, starts - origin, 5000, 1.5)
+    lines, lengths = flow_lines(ground, cell, starts - origin, 5000, 4)
     lines += origin
+    head = ndimage.map_coordinates(ground, ((starts - origin) / cell).T, order=1, mode="nearest")
     glaciers: list[Glacier] = []
     covered = 0.0
-    for index in np.argsort(-lengths + rng.uniform(0, 60, len(lengths)), kind="stable"):
+    for index in np.argsort(-head + rng.uniform(0, 200, len(head)), kind="stable"):
         if covered >= amount * scene_area:
             break
         reach = (lengths[index] - 1) * STEP
@@ -126,22 +127,25 @@ def _ice(rng: np.random.Generator, glacier: Glacier, elevation: Array, resolutio
         return
     window = (own.rows, own.columns)
     shape = own.inside.shape
-    weight = smoothstep(own.depth, 0.0, 0.3 * glacier.width)
+    bed = ndimage.map_coordinates(elevation, (glacier.line / resolution - 0.5).T, order=1, mode="nearest")
+    above_bed = elevation[window] - np.interp(own.along, np.arange(len(bed)) * STEP, bed)
+    inside = own.inside * (1 - smoothstep(above_bed.astype(np.float32), 35, 65))
+    weight = smoothstep(own.depth, 0.0, 0.3 * glacier.width) * inside
     level = gaussian(elevation[window], 0.4 * glacier.width / resolution)
     elevation[window] += weight * (level - elevation[window])
-    elevation[window] += smoothstep(own.depth, 0.0, 0.35 * glacier.width) * np.float32(rng.uniform(8, 25))
+    elevation[window] += inside * smoothstep(own.depth, 0.0, 0.35 * glacier.width) * np.float32(rng.uniform(8, 25))
     ragged = 0.12 * fractal(rng, shape, 300 / resolution, 20 / resolution) - 0.25 * np.exp(-own.depth / 60)
-    debris = own.inside * smoothstep(own.share + ragged * -1, glacier.debris_from - 0.06, glacier.debris_from + 0.06)
+    debris = inside * smoothstep(own.share + ragged * -1, glacier.debris_from - 0.06, glacier.debris_from + 0.06)
     medial = np.exp(-(((own.across - rng.uniform(-0.2, 0.2) * glacier.width) / 18) ** 2)) * smoothstep(own.share, 0.3, 0.6)
-    debris = np.maximum(debris, own.inside * medial * 0.8 * (rng.random() < 0.5))
+    debris = np.maximum(debris, inside * medial * 0.8 * (rng.random() < 0.5))
     hummocks = fractal(rng, shape, rng.uniform(70, 140) / resolution, gain=0.6)
     elevation[window] += debris * hummocks * np.float32(rng.uniform(2, 5)) * weight
     rough = fractal(rng, shape, 90 / resolution, 30 / resolution)
-    cover.ice[window] = np.maximum(cover.ice[window], own.inside * (1 - debris))
+    cover.ice[window] = np.maximum(cover.ice[window], inside * (1 - debris))
     cover.debris[window] = np.maximum(cover.debris[window], debris)
     steepness = np.hypot(*np.gradient(level, np.float32(resolution)))
     wave = np.sin(2 * np.pi * own.along / rng.uniform(40, 70) + 2 * rough + (own.across / (0.4 * glacier.width)) ** 2)
-    broken = smoothstep(steepness, 0.18, 0.4) * own.inside
+    broken = smoothstep(steepness, 0.18, 0.4) * inside
     cover.crevasse[window] = np.maximum(cover.crevasse[window], broken * np.clip(wave, 0, 1))
     hollow = smoothstep(-hummocks, 1.3, 1.7) * debris * weight
     cover.pond[window] = np.maximum(cover.pond[window], hollow * (fractal(rng, shape, 400 / resolution) > 0.3))

@@ -116,7 +116,7 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
     poleward_sign = 1 if hemisphere == "north" else -1
     origin = (0.5 - relief.rim) * relief.cell
 
-    snow_line = float(rng.uniform(levels[5], levels[6] + 300))
+    snow_line = float(rng.uniform(levels[3], levels[6] + 150))
     ice_share = float(rng.choice([0, rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.15)], p=[0.4, 0.4, 0.2]))
     glaciers = place_glaciers(rng, ground, relief.cell, origin, extent, float(levels[4]), ice_share)
     occupied = [glacier.outline for glacier in glaciers]

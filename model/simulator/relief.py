@@ -15,6 +15,8 @@ CELL = 40.0
 """Width in metres of the cells on which drainage is carved; finer relief is added on the scene's own pixels."""
 RIM = 30
 """Cells around the scene, so that its edge is not where the rivers end."""
+LEVELS = ((4, 16), (2, 10), (1, 8))
+"""Cells per cell side and steps of uplift and erosion, coarse to fine: broad valleys first, gullies last."""
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
@@ -28,6 +30,7 @@ class Style:
     trough_width: float
     roughness: float
     tilt: float
+    lowland: float
     creep: float
 
     @classmethod
@@ -35,11 +38,12 @@ class Style:
         """A random style."""
         return cls(
             valley_spacing=float(rng.uniform(2200, 5500)),
-            mean_slope=float(rng.uniform(19, 30)),
+            mean_slope=float(rng.uniform(22, 32)),
             erosion=float(rng.uniform(2.0, 8.0)),
             trough_width=float(rng.uniform(120, 420)),
             roughness=float(rng.uniform(0.4, 0.62)),
-            tilt=float(rng.uniform(0, 0.06)),
+            tilt=float(rng.uniform(0, 1)),
+            lowland=float(rng.uniform(0.1, 0.6)),
             creep=float(rng.uniform(0.15, 0.6)),
         )
 
@@ -77,29 +81,46 @@ def carve(rng: np.random.Generator, rows: int, columns: int, resolution: float, 
     """
     cell = max(CELL, resolution)
     cells = (int(np.ceil(rows * resolution / cell)) + 2 * RIM, int(np.ceil(columns * resolution / cell)) + 2 * RIM)
-    elevation: Array | None = None
-    for coarseness, steps in ((4, 16), (2, 10), (1, 8)):
-        shape = (-(-cells[0] // coarseness), -(-cells[1] // coarseness))
-        width = cell * coarseness
-        if elevation is None:
-            elevation = _uneven_ground(rng, shape, width, style)
-        else:
-            elevation = ndimage.affine_transform(elevation, (0.5, 0.5), (-0.25, -0.25), output_shape=shape, order=3, mode="nearest")
-            elevation = elevation + 0.05 * width * fractal(rng, shape, 8)
-        elevation = _flood(elevation)
-        unevenness = 1 + 0.5 * fractal(rng, shape, style.valley_spacing / width)
-        for _ in range(steps):
+    coarsest = max(LEVELS)[0]
+    coarse_shape = tuple(-(-count // coarsest) for count in cells)
+    ground = _uneven_ground(rng, coarse_shape, cell * coarsest, style)
+    ranges = smoothstep(ground, *np.percentile(ground, [20, 80]))
+    elevation = style.valley_spacing * 0.05 * ground.astype(np.float64)
+    for coarseness, steps in LEVELS:
+        shape, width = tuple(-(-count // coarseness) for count in cells), cell * coarseness
+        if coarseness != coarsest:
+            elevation = _bend(rng, _refine(elevation, shape)) + 0.04 * width * fractal(rng, shape, 6)
+        uplift = 30 * (style.lowland + (1 - style.lowland) * _stretch(ranges, shape))
+        for step in range(steps):
+            if step % 2 == 0:
+                elevation = _flood(elevation)
             receivers, catchment = _drainage(elevation, width, rng)
-            risen = elevation + 25 * unevenness
-            elevation = _incise(risen, elevation, receivers, catchment, style.erosion, width)
+            elevation = _incise(elevation + uplift, elevation, receivers, catchment, style.erosion, width)
             elevation = _creep(elevation, catchment, style.creep)
-    elevation = _flood(elevation)
+    elevation = _flood(_bend(rng, elevation))
     receivers, catchment = _drainage(elevation, cell, rng)
     elevation = _widen_troughs(elevation, catchment, cell, style)
     for _ in range(3):
         elevation *= np.float32(np.tan(np.radians(style.mean_slope)) / np.tan(np.radians(slope_degrees(elevation, cell))).mean())
-        elevation = _stand_at_angle(elevation, cell, 50)
+        elevation = _stand_at_angle(elevation, cell, 51 + 4 * fractal(rng, cells, 12))
+    elevation = gaussian(elevation, 0.6)
     return Relief(elevation - elevation.min(), catchment, receivers, cell, RIM)
+
+
+def _refine(elevation: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return ndimage.affine_transform(elevation, (0.5, 0.5), (-0.25, -0.25), output_shape=shape, order=1, mode="nearest")
+
+
+def _bend(rng: np.random.Generator, elevation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shift the ground sideways by about a cell, now this way, now that: valleys lose the grid's eight directions."""
+    places = np.indices(elevation.shape, dtype=np.float32)
+    shift = np.stack([fractal(rng, elevation.shape, 14, 6) for _ in range(2)])
+    return ndimage.map_coordinates(elevation, places + 1.1 * shift, order=1, mode="nearest")
+
+
+def _stretch(field: Array, shape: tuple[int, ...]) -> Array:
+    ratio = [(old - 1) / max(new - 1, 1) for old, new in zip(field.shape, shape, strict=True)]
+    return ndimage.affine_transform(field, ratio, output_shape=shape, order=1, mode="nearest")
 
 
 def _uneven_ground(rng: np.random.Generator, shape: tuple[int, int], cell: float, style: Style) -> Array:
@@ -107,8 +128,8 @@ def _uneven_ground(rng: np.random.Generator, shape: tuple[int, int], cell: float
     broad = fractal(rng, shape, 2 * style.valley_spacing / cell, gain=0.4)
     direction = rng.uniform(0, 2 * np.pi)
     rows, columns = np.indices(shape, dtype=np.float32)
-    plane = (np.cos(direction) * rows + np.sin(direction) * columns) * np.float32(cell * style.tilt)
-    return (0.04 * style.valley_spacing * (ridged + broad) + plane).astype(np.float32)
+    plane = (np.cos(direction) * rows + np.sin(direction) * columns) * np.float32(cell / style.valley_spacing * style.tilt)
+    return (ridged + broad + plane).astype(np.float32)
 
 
 def _flood(ground: Array) -> Array:
@@ -201,15 +222,15 @@ def _creep(elevation: NDArray[np.float64], catchment: Array, strength: float) ->
     return elevation + hillslope * (crept - elevation)
 
 
-def _stand_at_angle(elevation: Array, cell: float, angle: float, rounds: int = 6) -> Array:
+def _stand_at_angle(elevation: Array, cell: float, angle: Array, rounds: int = 6) -> Array:
     """Slopes steeper than ``angle`` degrees slide back."""
-    limit = np.tan(np.radians(angle)) * cell
+    limit = np.tan(np.radians(angle)) * np.float32(cell)
     for _ in range(rounds):
         padded = np.pad(elevation, 1, mode="edge")
         lowered = elevation
         for r, c in NEIGHBOURS:
             neighbour = padded[1 + r : 1 + r + elevation.shape[0], 1 + c : 1 + c + elevation.shape[1]]
-            lowered = np.minimum(lowered, neighbour + np.float32(limit * np.hypot(r, c)))
+            lowered = np.minimum(lowered, neighbour + limit * np.float32(np.hypot(r, c)))
         elevation = lowered
     return elevation
 
@@ -226,4 +247,4 @@ def _widen_troughs(elevation: NDArray[np.floating], catchment: Array, cell: floa
         half_width = style.trough_width * share * np.clip(gaussian((catchment / 1e6)[nearest[0], nearest[1]], 1.5), 0.1, 16) ** 0.2
         closeness = smoothstep((distance * cell / half_width).astype(np.float32), 0.0, 1.6)
         height = np.minimum(height, floor + np.maximum(height - floor, 0) * (0.12 + 0.88 * closeness))
-    return gaussian(height.astype(np.float32), 0.6)
+    return gaussian(height.astype(np.float32), 0.5)

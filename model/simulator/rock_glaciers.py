@@ -74,18 +74,19 @@ def place_rock_glaciers(
     at = ((starts - origin) / cell).T
     gradient = np.hypot(*np.gradient(ground, np.float32(cell)))
     steepest_near = ndimage.maximum_filter(gradient, size=max(3, int(320 / cell) | 1))
-    slope, wall, frozen, height = (
-        ndimage.map_coordinates(field, at, order=1, mode="nearest") for field in (gradient, steepest_near, permafrost, ground)
+    slope, wall, frozen = (
+        ndimage.map_coordinates(field, at, order=1, mode="nearest") for field in (gradient, steepest_near, permafrost)
     )
     rooted = (slope < np.tan(np.radians(30))) & (wall > np.tan(np.radians(29)))
-    starts, frozen, height = starts[rooted], frozen[rooted], height[rooted]
+    starts, frozen = starts[rooted], frozen[rooted]
     lines, lengths = flow_lines(ground, cell, starts - origin, 1900, 5)
     lines += origin
-    keen = frozen + 0.35 * rng.random(len(starts))
+    fall = _fall(ground, cell, lines, lengths, origin)
+    creeping = (lengths > 6) & (fall > np.tan(np.radians(8))) & (fall < np.tan(np.radians(29)))
     bodies: list[Body] = []
     taken = list(occupied)
     covered = 0.0
-    for index in np.argsort(-keen, kind="stable"):
+    for index in np.flatnonzero(creeping)[rng.permutation(int(creeping.sum()))]:
         if covered >= share * scene_area:
             break
         activity = _activity(rng, float(frozen[index]))
@@ -106,27 +107,35 @@ def place_rock_glaciers(
     return bodies
 
 
+def _fall(
+    ground: Array, cell: float, lines: NDArray[np.float64], lengths: NDArray[np.int64], origin: float, within: float = 500
+) -> NDArray[np.float64]:
+    """Mean slope (tangent) of flow lines over their first ``within`` metres."""
+    last = np.minimum(lengths, int(within / STEP)) - 1
+    ends = lines[np.maximum(last, 0), np.arange(lines.shape[1])]
+    top, bottom = (ndimage.map_coordinates(ground, ((p - origin) / cell).T, order=1, mode="nearest") for p in (lines[0], ends))
+    return (top - bottom) / np.maximum(last * STEP, 1.0)
+
+
 def _activity(rng: np.random.Generator, frozen: float) -> str | None:
-    if frozen > 0.75:
-        return str(rng.choice(["active", "transitional"], p=[0.75, 0.25]))
-    if frozen > 0.4:
-        return str(rng.choice(["active", "transitional", "relict"], p=[0.2, 0.5, 0.3]))
-    if frozen > 0.03:
-        return "relict"
-    return None
+    """Active in permafrost, transitional near its limit, relict from its lower part to some 400 m below; None where none would be."""
+    weights = np.array([frozen, 2.2 * frozen * (1 - frozen) + 0.25 * frozen, 0.7 * (1 - frozen) if frozen > 0.003 else 0.0])
+    if rng.random() > weights.sum():
+        return None
+    return str(rng.choice(["active", "transitional", "relict"], p=weights / weights.sum()))
 
 
 def _shape(rng: np.random.Generator, line: NDArray[np.float64], activity: str, scene: shapely.Polygon) -> Body | None:
     reach = (len(line) - 1) * STEP
     if rng.random() < 0.62:
         form = "tongue"
-        length = min(float(np.clip(rng.lognormal(np.log(620), 0.45), 300, 1800)), reach)
-        width = float(np.clip(length / rng.uniform(1.6, 4.0), 100, 450))
+        length = min(float(np.clip(rng.lognormal(np.log(780), 0.45), 300, 1800)), reach)
+        width = float(np.clip(length / rng.uniform(1.6, 3.6), 110, 450))
         if length < 260:
             return None
     else:
         form = "lobe"
-        length = min(float(rng.uniform(150, 420)), reach)
+        length = min(float(rng.uniform(170, 460)), reach)
         width = min(length * float(rng.uniform(1.15, 2.2)), 700.0)
         if length < 120:
             return None
@@ -161,7 +170,7 @@ def _neighbour(
         if other is None or not other.outline.intersects(body.outline):
             continue
         rest = largest(other.outline.difference(body.outline))
-        if rest is None or rest.area < max(1.1 * MIN_AREA, 0.6 * other.outline.area):
+        if rest is None or rest.area < max(1.1 * MIN_AREA, 0.85 * other.outline.area):
             continue
         trial = Body(other.activity, other.form, rest, other.line, other.width)
         if not _too_close(trial, [polygon for polygon in taken if polygon is not body.outline]):
@@ -181,7 +190,7 @@ def build(rng: np.random.Generator, bodies: Sequence[Body], elevation: Array, re
     shape = elevation.shape
     labels = np.zeros(shape, dtype=np.int32)
     traces = Traces(*(np.zeros(shape, dtype=np.float32) for _ in range(3)))
-    for number, body in enumerate(bodies, start=1):
+    for body in bodies:
         own = frame(body.outline, body.line, shape, resolution)
         if own is None:
             continue

@@ -150,11 +150,11 @@ def paint(
     canvas.mark(scree > 0.5, "talus")
 
     canvas.tint(1, 1 + np.float32(0.05 * look.texture) * grain)
-    lush = look.vegetation * smoothstep(-(relative + 200 * poleward * 0), -look.meadow_line, -look.meadow_line + 250)
+    lush = look.vegetation * smoothstep(-relative, -look.meadow_line, -look.meadow_line + 250)
     green = lush * (1 - smoothstep(steep, 28, 36)) * smoothstep(patches + 0.6 * grain, 1.2 - 2.4 * lush, 2.2 - 2.4 * lush)
     canvas.lay(green, look.meadow, 1 + 0.12 * patches + 0.05 * grain, "meadow")
-    woods = look.forest_share * (1 - smoothstep(relative + 40 * grain, look.tree_line - 60, look.tree_line + 20))
-    woods = woods * (1 - smoothstep(steep, 36, 44)) * smoothstep(patches, -1.4, -0.6)
+    woods = look.forest_share * (1 - smoothstep(relative + 12 * grain, look.tree_line - 60, look.tree_line + 20))
+    woods = woods * (1 - smoothstep(steep, 36, 44)) * smoothstep(patches + 0.15 * grain, -1.2, -0.8)
     canvas.lay(woods, look.forest, 1 + 0.18 * grain, "forest")
 
     canvas.lay_scaled(cover.ice.moraine * 0.7, np.float32(rng.uniform(0.9, 1.2)), "moraine")

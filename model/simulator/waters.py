@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.simulator.noise import Array
+from model.simulator.noise import Array, fractal
 from model.simulator.relief import Relief
 
 
@@ -29,7 +29,7 @@ def fill_lakes(rng: np.random.Generator, elevation: Array, blocked: NDArray[np.b
         )
         height = elevation[window]
         grid_rows, grid_columns = np.ogrid[window]
-        near = (grid_rows - row) ** 2 + (grid_columns - column) ** 2 < radius**2
+        near = np.hypot(grid_rows - row, grid_columns - column) / radius + 0.22 * fractal(rng, height.shape, 1.2 * radius) < 0.7
         level = elevation[row, column] + rng.uniform(1, 5)
         parts, _ = ndimage.label(near & (height < level) & (height > level - 14) & ~blocked[window] & (lakes[window] == 0))
         own = parts[row - window[0].start, column - window[1].start]
