@@ -167,31 +167,43 @@ def new_geotiff(path: str | os.PathLike[str], grid: Grid, names: Sequence[str]) 
     EngineError
         those of :func:`engine.outputs.whole_file`; ``disk_full`` also where GDAL overlooks it.
     """
-    with whole_file(path) as place:
-        # one thread: with more, GDAL drops the errors of failed writes
-        with rasterio.open(
-            place,
-            "w",
-            driver="GTiff",
-            crs=grid.crs,
-            transform=grid.transform,
-            width=grid.width,
-            height=grid.height,
-            count=len(names),
-            dtype="float32",
-            nodata=math.nan,
-            tiled=True,
-            blockxsize=256,
-            blockysize=256,
-            interleave="band",
-            compress="deflate",
-            predictor=3,
-            BIGTIFF="IF_SAFER",
-        ) as dataset:
-            for band, name in enumerate(names, 1):
-                dataset.set_band_description(band, name)
-            yield dataset
-        _check_every_block(place)
+    with whole_file(path) as place, write_geotiff(place, grid, names) as dataset:
+        yield dataset
+
+
+@contextmanager
+def write_geotiff(place: Path, grid: Grid, names: Sequence[str]) -> Iterator[DatasetWriter]:
+    """As :func:`new_geotiff`, at a place that is not yet anybody's output.
+
+    Raises
+    ------
+    OSError
+        when not everything could be written
+    """
+    # one thread: with more, GDAL drops the errors of failed writes
+    with rasterio.open(
+        place,
+        "w",
+        driver="GTiff",
+        crs=grid.crs,
+        transform=grid.transform,
+        width=grid.width,
+        height=grid.height,
+        count=len(names),
+        dtype="float32",
+        nodata=math.nan,
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        interleave="band",
+        compress="deflate",
+        predictor=3,
+        BIGTIFF="IF_SAFER",
+    ) as dataset:
+        for band, name in enumerate(names, 1):
+            dataset.set_band_description(band, name)
+        yield dataset
+    _check_every_block(place)
 
 
 def _check_every_block(path: Path) -> None:
