@@ -187,3 +187,19 @@ def frame(
         field[sub_rows, sub_columns] = values
         fields.append(field)
     return Frame(slice(first_row, last_row), slice(first_column, last_column), factor, size, inside, depth, *fields)
+
+
+def pixel_mask(
+    outline: shapely.Polygon, margin: float, shape: tuple[int, int], resolution: float
+) -> tuple[NDArray[np.bool_], tuple[slice, slice]]:
+    """Pixels whose centre lies in an outline, and the window of the scene, ``margin`` metres wider, that they are given for."""
+    low, high = (
+        [int(np.clip((value + sign * margin) / resolution, 0, end)) for value, end in zip(corner, shape, strict=True)]
+        for corner, sign in ((outline.bounds[:2], -1), (outline.bounds[2:], 1))
+    )
+    window = (slice(low[0], high[0]), slice(low[1], high[1]))
+    size = (high[0] - low[0], high[1] - low[1])
+    if min(size) <= 0:
+        return np.zeros((0, 0), dtype=bool), window
+    local = shapely.transform(outline, lambda points: (points / resolution - low)[:, ::-1])
+    return rasterize([local], out_shape=size, dtype="uint8").astype(bool), window

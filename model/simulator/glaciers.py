@@ -33,12 +33,11 @@ class IceCover:
     crevasse: Array
     cliff: Array
     pond: Array
-    moraine: Array
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> IceCover:
         """No ice anywhere."""
-        return cls(*(np.zeros(shape, dtype=np.float32) for _ in range(6)))
+        return cls(*(np.zeros(shape, dtype=np.float32) for _ in range(5)))
 
 
 def place_glaciers(
@@ -80,44 +79,11 @@ def place_glaciers(
     return glaciers
 
 
-def place_moraine_loops(
-    rng: np.random.Generator,
-    ground: Array,
-    cell: float,
-    origin: float,
-    extent: tuple[float, float],
-    count: int,
-    occupied: Sequence[shapely.Polygon],
-) -> list[shapely.Polygon]:
-    """Plans of vanished glacier tongues, of which only the ridge around them is left."""
-    starts = rng.uniform((0, 0), extent, (20 * count, 2))
-    lines, lengths = flow_lines(ground, cell, starts - origin, 900, 3)
-    scene = shapely.box(0, 0, *extent)
-    loops: list[shapely.Polygon] = []
-    for index in range(len(starts)):
-        if len(loops) >= count:
-            break
-        if lengths[index] * STEP < 350:
-            continue
-        line = lines[: int(rng.uniform(16, lengths[index])) + 1, index] + origin
-        loop = plan_form(rng, line, float(rng.uniform(150, 380)), 0.8, 0.7, 0.1)
-        if loop is None or not scene.contains(loop) or any(loop.distance(other) < 60 for other in (*occupied, *loops)):
-            continue
-        loops.append(loop)
-    return loops
-
-
-def build_glaciers(
-    rng: np.random.Generator, glaciers: Sequence[Glacier], loops: Sequence[shapely.Polygon], elevation: Array, resolution: float
-) -> IceCover:
-    """Lay ice and moraines on the ground; ``elevation`` (rows, cols) in metres is changed in place."""
+def build_glaciers(rng: np.random.Generator, glaciers: Sequence[Glacier], elevation: Array, resolution: float) -> IceCover:
+    """Lay ice on the ground; ``elevation`` (rows, cols) in metres is changed in place."""
     cover = IceCover.none(elevation.shape)
     for glacier in glaciers:
-        _moraine(rng, glacier.outline, elevation, resolution, cover, float(rng.uniform(0.4, 1)))
         _ice(rng, glacier, elevation, resolution, cover)
-    for loop in loops:
-        _moraine(rng, loop, elevation, resolution, cover, float(rng.uniform(0.3, 1)))
-    cover.moraine[...] *= 1 - np.maximum(cover.ice, cover.debris)
     return cover
 
 
@@ -144,35 +110,10 @@ def _ice(rng: np.random.Generator, glacier: Glacier, elevation: Array, resolutio
     cover.ice[window] = np.maximum(cover.ice[window], inside * (1 - debris))
     cover.debris[window] = np.maximum(cover.debris[window], debris)
     steepness = np.hypot(*np.gradient(level, np.float32(resolution)))
-    wave = np.sin(2 * np.pi * own.along / rng.uniform(40, 70) + 2 * rough + (own.across / (0.4 * glacier.width)) ** 2)
-    broken = smoothstep(steepness, 0.18, 0.4) * inside
+    wave = np.sin(2 * np.pi * own.along / rng.uniform(35, 60) + 3 * rough + (own.across / (0.4 * glacier.width)) ** 2)
+    broken = smoothstep(steepness + 0.08 * rough, 0.25, 0.6) * inside
     cover.crevasse[window] = np.maximum(cover.crevasse[window], broken * np.clip(wave, 0, 1))
     hollow = smoothstep(-hummocks, 1.3, 1.7) * debris * weight
     cover.pond[window] = np.maximum(cover.pond[window], hollow * (fractal(rng, shape, 400 / resolution) > 0.3))
     cliffs = np.exp(-(((hummocks + 1.1) / 0.12) ** 2)) * debris * weight * (rough > 0.6)
     cover.cliff[window] = np.maximum(cover.cliff[window], cliffs)
-
-
-def _moraine(
-    rng: np.random.Generator, outline: shapely.Polygon, elevation: Array, resolution: float, cover: IceCover, strength: float
-) -> None:
-    away = float(rng.uniform(15, 40))
-    broad = float(rng.uniform(12, 25))
-    line = np.array(outline.exterior.coords)
-    own = frame(outline.buffer(3 * away + 2 * broad), line, elevation.shape, resolution, finest=resolution)
-    if own is None:
-        return
-    window = (own.rows, own.columns)
-    rows, columns = (np.arange(s.start, s.stop) + 0.5 for s in window)
-    heights = elevation[window]
-    points = shapely.points(np.repeat(rows * resolution, len(columns)), np.tile(columns * resolution, len(rows)))
-    distance = np.zeros(heights.shape, dtype=np.float32)
-    shapely.prepare(outline)
-    flat = own.inside.ravel()
-    distance.ravel()[flat] = shapely.distance(points[flat], outline)
-    outside = own.inside & (distance > 0)
-    low = 1 - smoothstep(heights, *np.percentile(heights[own.inside], [55, 85]))
-    ragged = np.clip(1 + 0.5 * fractal(rng, heights.shape, 250 / resolution, 30 / resolution), 0, 2)
-    ridge = outside * low * ragged * np.exp(-(((distance - away) / broad) ** 2)) * np.float32(strength)
-    elevation[window] += ridge * np.float32(rng.uniform(6, 18))
-    cover.moraine[window] = np.maximum(cover.moraine[window], np.clip(1.5 * ridge, 0, 1))

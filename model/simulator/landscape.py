@@ -10,8 +10,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from model.simulator.glaciers import build_glaciers, place_glaciers, place_moraine_loops
+from model.simulator.glaciers import build_glaciers, place_glaciers
 from model.simulator.light import Sun
+from model.simulator.lookalikes import build_lookalikes, place_lookalikes
 from model.simulator.noise import Array, downslope, fractal, gaussian, slope_degrees, smoothstep, streaks
 from model.simulator.relief import Relief, Style, carve
 from model.simulator.rock_glaciers import MIN_AREA, Body, build, place_rock_glaciers
@@ -120,14 +121,16 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
     ice_share = float(rng.choice([0, rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.15)], p=[0.4, 0.4, 0.2]))
     glaciers = place_glaciers(rng, ground, relief.cell, origin, extent, float(levels[4]), ice_share)
     occupied = [glacier.outline for glacier in glaciers]
-    loops = place_moraine_loops(rng, ground, relief.cell, origin, extent, int(rng.poisson(extent[0] * extent[1] / 8e6)), occupied)
     share = float(rng.uniform(0.04, 0.09)) if rock_glacier_share is None else rock_glacier_share
     share = max(share, 1e-9) if share else 0.0
     frost = _permafrost(ground, relief.cell, frost_line, poleward_sign)
-    bodies = place_rock_glaciers(rng, ground, relief.cell, origin, extent, frost, share, [*occupied, *loops]) if share else []
+    bodies = place_rock_glaciers(rng, ground, relief.cell, origin, extent, frost, share, occupied) if share else []
+    occupied = [*occupied, *(body.outline for body in bodies)]
+    lookalikes = place_lookalikes(rng, ground, relief.cell, origin, extent, int(rng.poisson(extent[0] * extent[1] / 2.5e6)), occupied)
 
     _roughen(rng, elevation, resolution)
-    ice = build_glaciers(rng, glaciers, loops, elevation, resolution)
+    debris = build_lookalikes(rng, lookalikes, [glacier.outline for glacier in glaciers], elevation, resolution)
+    ice = build_glaciers(rng, glaciers, elevation, resolution)
     labels, traces = build(rng, bodies, elevation, resolution)
     lakes = fill_lakes(rng, elevation, (labels > 0) | (ice.ice > 0.5), resolution, int(rng.poisson(extent[0] * extent[1] / 5e6)))
     stream, road = _lines(rng, relief, shape, resolution)
@@ -142,7 +145,7 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
     poleward = -poleward_sign * down_rows * np.sin(np.radians(slope))
     activity = np.array([0] + [1 + ACTIVITIES.index(body.activity) for body in bodies], dtype=np.uint8)[labels]
     look = draw_look(rng, sun, float(rng.uniform(levels[0], levels[2])), float(rng.uniform(levels[2], levels[6])), snow_line)
-    cover = Cover(labels, activity, traces, ice, lakes, stream, road)
+    cover = Cover(labels, activity, traces, ice, debris, lakes, stream, road)
     reflectance, landcover = paint(rng, elevation, slope, poleward, chutes, cover, look, resolution)
     return Landscape(
         reflectance, elevation, landcover, labels, permafrost, _records(bodies, transform), sun, transform, CRS.from_string(crs)
@@ -157,15 +160,20 @@ def _permafrost(ground: Array, cell: float, frost_line: float, poleward_sign: in
 
 
 def _roughen(rng: np.random.Generator, elevation: Array, resolution: float) -> None:
-    """Gullies and buttresses on walls, smooth scree below, low hummocks elsewhere; in place."""
+    """Gullies, ledges and buttresses on walls, chutes on scree, rough and smooth ground elsewhere; in place."""
+    shape = elevation.shape
     slope = slope_degrees(gaussian(elevation, max(0.5, 20 / resolution)), resolution)
     wall = smoothstep(slope, 30, 42)
-    down = downslope(elevation, 40 / resolution)
-    gullies = streaks(fractal(rng, elevation.shape, rng.uniform(90, 160) / resolution, gain=0.6), *down, 180 / resolution)
-    bumps = fractal(rng, elevation.shape, 250 / resolution)
     scree = smoothstep(slope, 22, 28) * (1 - wall)
-    elevation += wall * (np.float32(rng.uniform(4, 10)) * gullies + np.float32(rng.uniform(2, 5)) * bumps)
-    elevation += (1 - wall) * (1 - 0.7 * scree) * np.float32(rng.uniform(0.6, 2.0)) * bumps + scree * np.float32(0.8) * gullies
+    down = downslope(elevation, 40 / resolution)
+    gullies = streaks(fractal(rng, shape, rng.uniform(90, 160) / resolution, gain=0.7), *down, 200 / resolution)
+    bumps = fractal(rng, shape, 250 / resolution, gain=rng.uniform(0.5, 0.75))
+    rough = smoothstep(fractal(rng, shape, 1200 / resolution, 60 / resolution), rng.uniform(-1, 0.5), 1.5)
+    ledges = np.sin(elevation / np.float32(rng.uniform(5, 14)) + bumps)
+    elevation += wall * (np.float32(rng.uniform(4, 12)) * gullies + np.float32(rng.uniform(2, 5)) * bumps)
+    elevation += wall * np.float32(rng.uniform(0, 2.5)) * ledges
+    elevation += (1 - wall) * (1 - 0.6 * scree) * (np.float32(rng.uniform(0.4, 1.2)) + np.float32(rng.uniform(0.5, 3)) * rough) * bumps
+    elevation += scree * np.float32(rng.uniform(0.5, 1.6)) * gullies + (1 - wall) * rough * np.float32(rng.uniform(0, 1.2)) * gullies
 
 
 def _lines(rng: np.random.Generator, relief: Relief, shape: tuple[int, int], resolution: float) -> tuple[Array, Array]:

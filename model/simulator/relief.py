@@ -11,11 +11,11 @@ from scipy import ndimage
 
 from model.simulator.noise import Array, fractal, gaussian, slope_degrees, smoothstep
 
-CELL = 40.0
+CELL = 25.0
 """Width in metres of the cells on which drainage is carved; finer relief is added on the scene's own pixels."""
-RIM = 30
+RIM = 40
 """Cells around the scene, so that its edge is not where the rivers end."""
-LEVELS = ((4, 16), (2, 10), (1, 8))
+LEVELS = ((6, 16), (3, 10), (1, 6))
 """Cells per cell side and steps of uplift and erosion, coarse to fine: broad valleys first, gullies last."""
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -39,9 +39,9 @@ class Style:
         return cls(
             valley_spacing=float(rng.uniform(2200, 5500)),
             mean_slope=float(rng.uniform(22, 32)),
-            erosion=float(rng.uniform(2.0, 8.0)),
+            erosion=float(rng.uniform(3.0, 8.0)),
             trough_width=float(rng.uniform(120, 420)),
-            roughness=float(rng.uniform(0.4, 0.62)),
+            roughness=float(rng.uniform(0.4, 0.58)),
             tilt=float(rng.uniform(0, 1)),
             lowland=float(rng.uniform(0.1, 0.6)),
             creep=float(rng.uniform(0.15, 0.6)),
@@ -90,13 +90,13 @@ def carve(rng: np.random.Generator, rows: int, columns: int, resolution: float, 
         shape, width = tuple(-(-count // coarseness) for count in cells), cell * coarseness
         if coarseness != coarsest:
             elevation = _bend(rng, _refine(elevation, shape)) + 0.04 * width * fractal(rng, shape, 6)
-        uplift = 30 * (style.lowland + (1 - style.lowland) * _stretch(ranges, shape))
+        uplift = 30 * (style.lowland + (1 - style.lowland) * _refine(ranges, shape))
         for step in range(steps):
-            if step % 2 == 0:
+            if step % 2 == 0 or coarseness == coarsest:
                 elevation = _flood(elevation)
             receivers, catchment = _drainage(elevation, width, rng)
             elevation = _incise(elevation + uplift, elevation, receivers, catchment, style.erosion, width)
-            elevation = _creep(elevation, catchment, style.creep)
+            elevation = _creep(elevation, catchment, width, style.creep)
     elevation = _flood(_bend(rng, elevation))
     receivers, catchment = _drainage(elevation, cell, rng)
     elevation = _widen_troughs(elevation, catchment, cell, style)
@@ -108,7 +108,8 @@ def carve(rng: np.random.Generator, rows: int, columns: int, resolution: float, 
 
 
 def _refine(elevation: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    return ndimage.affine_transform(elevation, (0.5, 0.5), (-0.25, -0.25), output_shape=shape, order=1, mode="nearest")
+    ratio = [(old - 1) / max(new - 1, 1) for old, new in zip(elevation.shape, shape, strict=True)]
+    return ndimage.affine_transform(elevation, ratio, output_shape=shape, order=1, mode="nearest")
 
 
 def _bend(rng: np.random.Generator, elevation: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,11 +117,6 @@ def _bend(rng: np.random.Generator, elevation: NDArray[np.float64]) -> NDArray[n
     places = np.indices(elevation.shape, dtype=np.float32)
     shift = np.stack([fractal(rng, elevation.shape, 14, 6) for _ in range(2)])
     return ndimage.map_coordinates(elevation, places + 1.1 * shift, order=1, mode="nearest")
-
-
-def _stretch(field: Array, shape: tuple[int, ...]) -> Array:
-    ratio = [(old - 1) / max(new - 1, 1) for old, new in zip(field.shape, shape, strict=True)]
-    return ndimage.affine_transform(field, ratio, output_shape=shape, order=1, mode="nearest")
 
 
 def _uneven_ground(rng: np.random.Generator, shape: tuple[int, int], cell: float, style: Style) -> Array:
@@ -209,16 +205,16 @@ def _incise(
     on_border[[0, -1]] = on_border[:, [0, -1]] = True
     held = outlets & on_border.ravel()
     level[held] = before.ravel()[held]
-    strength = erosion * (catchment.ravel() / 1e6) ** 0.45 * (CELL / cell)
+    strength = erosion * (catchment.ravel() / 1e6) ** 0.45 * (40 / cell)
     for cells in _upstream_levels(receivers):
         level[cells] = (level[cells] + strength[cells] * level[receivers[cells]]) / (1 + strength[cells])
     return level.reshape(risen.shape)
 
 
-def _creep(elevation: NDArray[np.float64], catchment: Array, strength: float) -> NDArray[np.float64]:
-    """Soil and scree creep on hillslopes, not in channels: diffusion of ``strength`` cells squared as one Gaussian blur."""
+def _creep(elevation: NDArray[np.float64], catchment: Array, cell: float, strength: float) -> NDArray[np.float64]:
+    """Soil and scree creep on hillslopes, less on bare walls, not in channels: one Gaussian blur of ``strength`` cells squared."""
     crept = ndimage.gaussian_filter(elevation, np.sqrt(2 * strength), mode="nearest", truncate=4.0)
-    hillslope = 1 - smoothstep(np.log10(catchment), 4.3, 5.3)
+    hillslope = (1 - smoothstep(np.log10(catchment), 4.0, 5.2)) * (1 - 0.6 * smoothstep(slope_degrees(elevation, cell), 33, 45))
     return elevation + hillslope * (crept - elevation)
 
 

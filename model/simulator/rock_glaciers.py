@@ -74,9 +74,7 @@ def place_rock_glaciers(
     at = ((starts - origin) / cell).T
     gradient = np.hypot(*np.gradient(ground, np.float32(cell)))
     steepest_near = ndimage.maximum_filter(gradient, size=max(3, int(320 / cell) | 1))
-    slope, wall, frozen = (
-        ndimage.map_coordinates(field, at, order=1, mode="nearest") for field in (gradient, steepest_near, permafrost)
-    )
+    slope, wall, frozen = (ndimage.map_coordinates(field, at, order=1, mode="nearest") for field in (gradient, steepest_near, permafrost))
     rooted = (slope < np.tan(np.radians(30))) & (wall > np.tan(np.radians(29)))
     starts, frozen = starts[rooted], frozen[rooted]
     lines, lengths = flow_lines(ground, cell, starts - origin, 1900, 5)
@@ -206,6 +204,7 @@ def _raise(rng: np.random.Generator, body: Body, own: Frame, elevation: Array, r
     relict = body.activity == "relict"
     thickness = {"active": rng.uniform(15, 40), "transitional": rng.uniform(12, 28), "relict": rng.uniform(8, 18)}[body.activity]
     thickness = min(float(thickness), 0.16 * body.width)
+    clarity = float(rng.uniform(0.3, 1.1))
     edge = thickness / np.tan(np.radians(24 if relict else 33))
     rooting = smoothstep(own.share, 0.0, 0.35)
     half = max(body.width / 2, 1.0)
@@ -219,10 +218,10 @@ def _raise(rng: np.random.Generator, body: Body, own: Frame, elevation: Array, r
     levelled = gaussian(elevation[window], max(0.3 * half, 25) / resolution)
     weight = own.to_pixels(smoothstep(own.depth, 0.0, 1.5 * edge + 20))
     elevation[window] += weight * (levelled - elevation[window])
-    elevation[window] += own.to_pixels(body_height + np.float32(ridge_height) * ridges + blocks)
+    elevation[window] += own.to_pixels(body_height + np.float32(clarity * ridge_height) * ridges + blocks)
     steep = own.inside * (1 - smoothstep(own.depth, 0.8 * edge, 1.3 * edge)) * smoothstep(own.share, 0.15, 0.5)
     traces.front[window] = np.maximum(traces.front[window], own.to_pixels(steep))
-    traces.ridge[window] += own.to_pixels(ridges)
+    traces.ridge[window] += own.to_pixels(clarity * ridges)
     traces.inner[window] = np.maximum(traces.inner[window], own.to_pixels(shoulder))
 
 

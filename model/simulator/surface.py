@@ -26,6 +26,8 @@ LAND_COVER = {
     "glacier": 11,
     "lake": 12,
     "snow": 13,
+    "landslide": 14,
+    "fan": 15,
 }
 """Codes of ``Landscape.landcover``; 0 does not occur."""
 
@@ -109,6 +111,7 @@ class Cover:
     activity: NDArray[np.uint8]
     traces: Traces
     ice: IceCover
+    lookalikes: dict[str, Array]
     lakes: NDArray[np.int32]
     stream: Array
     road: Array
@@ -139,26 +142,33 @@ def paint(
     patches = fractal(rng, shape, 900 / resolution, 30 / resolution)
     grain = fractal(rng, shape, 120 / resolution, 2, gain=0.8)
     relative = elevation + 60 * patches
-    canvas = _Canvas(_bedrock(rng, elevation, slope, look, resolution), shape)
+    canvas = _Canvas(_bedrock(rng, elevation, look, resolution), shape)
 
-    steep = slope + 3 * patches + 2.5 * chutes
-    scree = smoothstep(steep, 22, 27) * (1 - smoothstep(steep, 36, 40))
-    loose = 1 - smoothstep(steep, 36, 40)
-    tone = np.float32(rng.uniform(0.95, 1.2))
-    canvas.tint(loose, tone * (1 + 0.05 * chutes))
+    steep = slope + 2 * patches + 2.5 * chutes
+    loose = 1 - smoothstep(steep, 35, 41)
+    scree = loose * smoothstep(steep, 22, 27)
+    wall = 1 - loose
+    canvas.tint(loose, np.float32(rng.uniform(0.85, 1.2)) * (1 + 0.06 * grain))
+    canvas.tint(scree, np.float32(rng.uniform(0.92, 1.15)) * (1 + np.float32(0.07 * look.texture) * chutes))
+    canvas.tint(wall, 1 + np.float32(0.09 * look.texture) * grain + 0.06 * chutes)
+    canvas.tint(1, 1 + np.float32(0.05 * look.texture) * (grain + patches))
     canvas.mark(loose > 0.5, "debris")
     canvas.mark(scree > 0.5, "talus")
+    bare = canvas.albedo.copy()
 
-    canvas.tint(1, 1 + np.float32(0.05 * look.texture) * grain)
     lush = look.vegetation * smoothstep(-relative, -look.meadow_line, -look.meadow_line + 250)
-    green = lush * (1 - smoothstep(steep, 28, 36)) * smoothstep(patches + 0.6 * grain, 1.2 - 2.4 * lush, 2.2 - 2.4 * lush)
-    canvas.lay(green, look.meadow, 1 + 0.12 * patches + 0.05 * grain, "meadow")
+    green = lush * (1 - smoothstep(steep, 28, 38)) * smoothstep(patches + 0.5 * grain - 0.3 * chutes, 0.9 - 2.6 * lush, 2.0 - 2.6 * lush)
+    canvas.lay(green, look.meadow, 1 + 0.15 * patches + 0.06 * grain, "meadow")
     woods = look.forest_share * (1 - smoothstep(relative + 12 * grain, look.tree_line - 60, look.tree_line + 20))
     woods = woods * (1 - smoothstep(steep, 36, 44)) * smoothstep(patches + 0.15 * grain, -1.2, -0.8)
     canvas.lay(woods, look.forest, 1 + 0.18 * grain, "forest")
 
-    canvas.lay_scaled(cover.ice.moraine * 0.7, np.float32(rng.uniform(0.9, 1.2)), "moraine")
-    _paint_rock_glaciers(rng, canvas, cover, look, grain, patches)
+    tone = 1 + np.float32(0.07 * look.texture) * cover.lookalikes["tone"] + 0.04 * grain
+    for kind in ("fan", "landslide", "moraine"):
+        bareness = np.float32(rng.uniform(0.3, 1)) * smoothstep(grain + patches, -1.5, 0.5)
+        canvas.lay_field(cover.lookalikes[kind] * bareness, bare, tone)
+        canvas.mark(cover.lookalikes[kind] > 0.5, kind)
+    _paint_rock_glaciers(rng, canvas, bare, cover, look, grain, patches)
     canvas.lay(np.clip(cover.stream, 0, 1) * 0.7, tuple(1.25 * band for band in look.rocks[0]), 1, "stream")
     canvas.lay(np.clip(cover.road, 0, 1) * 0.9, (0.25, 0.235, 0.21, 0.28), 1, "road", least=0.3)
     _paint_ice(rng, canvas, cover.ice, look, grain)
@@ -187,38 +197,46 @@ class _Canvas:
         self.albedo *= 1 + np.asarray(share, dtype=np.float32) * (np.asarray(factor, dtype=np.float32) - 1)
 
     def lay(self, share: Array, colour: tuple[float, ...], texture: Array | float, name: str, least: float = 0.5) -> None:
-        for band, value in zip(self.albedo, colour, strict=True):
-            band += share * (np.float32(value) * np.asarray(texture, dtype=np.float32) - band)
+        for band, value in enumerate(colour):
+            self.albedo[band] += share * (np.float32(value) * np.asarray(texture, dtype=np.float32) - self.albedo[band])
         self.mark(share > least, name)
 
-    def lay_scaled(self, share: Array, factor: Array | np.float32, name: str) -> None:
-        self.tint(share, factor)
-        self.mark(share > 0.5, name)
+    def lay_field(self, share: Array, albedo: Array, texture: Array) -> None:
+        for band in range(len(self.albedo)):
+            self.albedo[band] += share * (albedo[band] * texture - self.albedo[band])
 
 
-def _bedrock(rng: np.random.Generator, elevation: Array, slope: Array, look: Look, resolution: float) -> Array:
+def _bedrock(rng: np.random.Generator, elevation: Array, look: Look, resolution: float) -> Array:
+    """Two rocks in bodies and dipping beds; (4, rows, cols)."""
     shape = elevation.shape
-    strata = fractal(rng, shape, 2500 / resolution, 100 / resolution) + 0.8 * np.sin(elevation / rng.uniform(40, 160) + rng.uniform(0, 6))
-    second = smoothstep(strata, rng.uniform(-0.5, 1.0), rng.uniform(1.1, 1.8))
-    return np.stack([np.float32(a) + second * np.float32(b - a) for a, b in zip(*look.rocks, strict=True)])
+    rows, columns = np.indices(shape, dtype=np.float32)
+    direction, dip = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.6)
+    across_beds = elevation + np.float32(dip * resolution) * (
+        np.float32(np.cos(direction)) * rows + np.float32(np.sin(direction)) * columns
+    )
+    folds = fractal(rng, shape, 2500 / resolution, 100 / resolution)
+    beds = np.sin(across_beds / np.float32(rng.uniform(8, 40)) + 2 * folds) * np.sin(across_beds / np.float32(rng.uniform(30, 120)))
+    second = smoothstep(folds + np.float32(rng.uniform(0, 0.8)) * beds, rng.uniform(-0.5, 0.8), rng.uniform(0.9, 1.6))
+    rock = np.stack([np.float32(a) + second * np.float32(b - a) for a, b in zip(*look.rocks, strict=True)])
+    return rock * (1 + np.float32(rng.uniform(0, 0.12)) * beds)
 
 
-def _paint_rock_glaciers(rng: np.random.Generator, canvas: _Canvas, cover: Cover, look: Look, grain: Array, patches: Array) -> None:
+def _paint_rock_glaciers(
+    rng: np.random.Generator, canvas: _Canvas, bare: Array, cover: Cover, look: Look, grain: Array, patches: Array
+) -> None:
+    """Blocks of the rock above, bare where active, plants and lichen in furrows and on margins where not."""
     traces = cover.traces
     body = (cover.labels > 0).astype(np.float32)
-    contrast = look.contrast
-    weathered = 1 + np.float32(contrast * rng.uniform(-0.2, 0.08))
-    blocky = 1 + np.float32(0.09 * look.texture) * grain + np.float32(0.05 * contrast) * traces.ridge
-    canvas.tint(body, weathered * blocky)
+    likely = np.array([0.0, 0.0, 0.4, 0.85], dtype=np.float32)[cover.activity]
+    likely = likely * np.clip(1.25 - traces.inner + np.clip(-traces.ridge, 0, 1), 0, 1)
+    overgrown = likely * smoothstep(patches + grain, -1.0, 0.8)
+    weathered = 1 + np.float32(look.contrast * rng.uniform(-0.2, 0.1))
+    texture = weathered * (1 + np.float32(0.08 * look.texture) * grain + np.float32(0.05 * look.contrast) * traces.ridge)
     fresh = np.array([0.0, 1.0, 0.45, 0.0], dtype=np.float32)[cover.activity]
-    canvas.tint(traces.front * fresh, 1 + np.float32(rng.uniform(0.05, 0.35)) * np.ones_like(grain))
+    texture *= 1 + traces.front * fresh * np.float32(rng.uniform(0.0, 0.3))
     lichen = np.array([0.0, 0.0, 0.12, 0.18], dtype=np.float32)[cover.activity]
-    canvas.tint(traces.inner, 1 - lichen * contrast)
-    plants = np.array([0.0, 0.0, 0.35, 0.8], dtype=np.float32)[cover.activity] * np.float32(np.sqrt(look.vegetation))
-    on_margin = np.clip(1 - traces.inner, 0, 1)
-    likely = plants * np.clip(on_margin + np.clip(-traces.ridge, 0, 1) + 0.25, 0, 1)
-    share = body * likely * smoothstep(patches + grain, -0.6, 0.8)
-    canvas.lay(share, look.meadow, 1 + 0.1 * grain, "meadow")
+    texture *= 1 - traces.inner * lichen * np.float32(look.contrast)
+    canvas.lay_field(body * (1 - overgrown), bare, texture)
     canvas.mark(cover.labels > 0, "rock_glacier")
 
 
