@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 import typing
@@ -27,7 +28,11 @@ from engine.places import models_folder
 from engine.terminal import JsonReporter, TerminalReporter
 from jobs import DEVICES, JOB_TYPES, PERMAFROST_ACTIONS, SENSORS, Job, from_json
 
-DONE, FAILED, USAGE, CANCELLED = 0, 1, 2, 130
+DONE, FAILED, CANCELLED = 0, 1, 130
+"""Exit status; argparse adds 2 for wrong usage."""
+
+BLOCK_CACHE_BYTES = 256_000_000
+"""GDAL would take a share of the machine's memory, and grow into it with the scene."""
 
 MODULES = {
     "prepare": "engine.prepare",
@@ -94,7 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, in_json = options.pop("command"), options.pop("json", True)
     cancelled = threading.Event()
     _quieten_libraries()
-    reporter: JsonReporter | TerminalReporter = JsonReporter(_reserve_stdout(), cancelled) if in_json else TerminalReporter(cancelled)
+    reporter: JsonReporter | TerminalReporter
+    if in_json:
+        reporter = JsonReporter(_reserved(1, 2), cancelled)
+    else:
+        log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 as long as the process
+        reporter = TerminalReporter(_reserved(1, log.fileno()), _reserved(2, log.fileno()), log, cancelled)
     if command == "run":
         return _execute(lambda: _job_from_stdin(cancelled), reporter, cancelled)
     if "models_folders" in options:
@@ -127,10 +137,12 @@ def run_job(job: Job, reporter: Any) -> dict[str, Any]:
 
     check_job(job)
     command: Callable[[Job, Any], dict[str, Any]] = getattr(importlib.import_module(MODULES[job.command]), job.command)
+    reporter.check_cancelled()
+    if job.command in ("models", "doctor"):  # which work where rasterio does not
+        return command(job, reporter)
     import rasterio  # noqa: PLC0415 heavy
 
-    reporter.check_cancelled()
-    with rasterio.Env():  # without it GDAL writes its errors to the terminal
+    with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
         return command(job, reporter)
 
 
@@ -194,11 +206,11 @@ def _add_argument(parser: argparse.ArgumentParser, command: str, field: dataclas
         parser.add_argument(flag, type=kind, default=field.default, choices=CHOICES.get(field.name), metavar=metavar, help=text)
 
 
-def _reserve_stdout() -> TextIO:
-    """Standard output for the messages alone: what libraries print goes to standard error from here on."""
+def _reserved(descriptor: int, instead: int) -> TextIO:
+    """A standard stream for the messages alone: what libraries write to it by themselves goes elsewhere from here on."""
     sys.stdout.flush()
-    messages = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
-    os.dup2(2, 1)
+    messages = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="replace", newline="\n", buffering=1)
+    os.dup2(instead, descriptor)
     return messages
 
 

@@ -304,7 +304,7 @@ def boa_offset(evidence: Evidence) -> tuple[float, str, tuple[str, str] | None]:
     assumed = 0.0 if darkest < OFFSET_FLOOR else BOA_OFFSET
     text = (
         f"Nothing in {evidence.name} tells whether BOA_ADD_OFFSET (-1000, baseline 04.00 and later) was applied. Its darkest pixels "
-        f"({_number(darkest)}) suggest that it {'was' if not assumed else 'was not: 1000 is subtracted'}. If that is wrong choose SENSOR custom "
+        f"({_number(darkest)}) suggest that it {'was not: 1000 is subtracted' if assumed else 'was'}. If that is wrong, choose custom "
         f"with SCALE 0.0001 and OFFSET {-0.1 if not assumed else 0:g}."
     )
     return assumed, f"offset {assumed:g} by the darkest pixels ({_number(darkest)})", ("offset_assumed", text)
@@ -337,8 +337,8 @@ def _refuse_raw_gaofen(evidence: Evidence) -> None:
         raise EngineError(
             "not_reflectance",
             f"{evidence.name} holds raw digital numbers or radiance (values up to {_number(bright)}). gaofen_pms expects surface "
-            "reflectance x 10000: calibrate the scene radiometrically (gain and bias of its year), correct it for the atmosphere (QUAC, FLAASH or 6S), then "
-            "prepare it.",
+            "reflectance x 10000: calibrate the scene radiometrically (gain and bias of its year), correct it for the "
+            "atmosphere (QUAC, FLAASH or 6S), then prepare it.",
         )
 
 
@@ -357,7 +357,8 @@ def check_reflectance(scaling: Scaling, evidence: Evidence) -> None:
         return
     outside = float(np.mean((result < PLAUSIBLE[0]) | (result > PLAUSIBLE[1])))
     dark, bright = evidence.darkest, evidence.brightest
-    span = f"values {_number(dark)} to {_number(bright)} become {dark * scaling.scale + scaling.offset:.3g} to {bright * scaling.scale + scaling.offset:.3g}"
+    low, high = (value * scaling.scale + scaling.offset for value in (dark, bright))
+    span = f"values {_number(dark)} to {_number(bright)} become {low:.3g} to {high:.3g}"
     if outside > TOLERATED_SHARE:
         wrong = f"{100 * outside:.0f} % of the reflectance lies outside {PLAUSIBLE[0]:g} to {PLAUSIBLE[1]:g}"
     elif np.percentile(result, 99.9) < DARKEST_SCENE:

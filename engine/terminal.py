@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -67,21 +67,15 @@ class JsonReporter(_CancellableReporter):
 
 
 class TerminalReporter(_CancellableReporter):
-    """A progress bar and notes on standard error, the result as a few lines on standard output."""
+    """A progress bar and notes on one stream, the result as a few lines on another; what libraries wrote is in ``log``."""
 
-    def __init__(self, cancelled: threading.Event) -> None:
+    def __init__(self, output: TextIO, notes: TextIO, log: TextIO, cancelled: threading.Event) -> None:
         super().__init__(cancelled)
         from tqdm import tqdm  # noqa: PLC0415 not needed by a program that listens to JSON
 
-        self._tqdm = tqdm
-        self._bar = tqdm(
-            total=1.0,
-            file=sys.stderr,
-            disable=None,
-            leave=False,
-            bar_format="{percentage:3.0f} % |{bar}| {elapsed} {desc}",
-            mininterval=0.1,
-        )
+        self._output, self._notes, self._log = output, notes, log
+        layout = "{percentage:3.0f} % |{bar}| {elapsed} {desc}"
+        self._bar = tqdm(total=1.0, file=notes, disable=None, leave=False, bar_format=layout)
 
     def progress(self, fraction: float, text: str = "") -> None:
         """See :class:`engine.reporting.Reporter`."""
@@ -91,25 +85,29 @@ class TerminalReporter(_CancellableReporter):
 
     def info(self, text: str) -> None:
         """See :class:`engine.reporting.Reporter`."""
-        self._write(text)
+        self._bar.clear()
+        self._notes.write(text + "\n")
+        self._notes.flush()
 
     def warning(self, code: str, text: str) -> None:
         """See :class:`engine.reporting.Reporter`."""
-        self._write(f"Warning: {text}")
+        self.info(f"Warning: {text}")
 
     def result(self, command: str, result: Mapping[str, Any]) -> None:
-        """The last lines of a command that was done, on standard output."""
+        """The last lines of a command that was done."""
         self._bar.close()
-        sys.stdout.write(summary(command, result) + "\n")
-        sys.stdout.flush()
+        with contextlib.suppress(BrokenPipeError):  # `| head` has read enough
+            self._output.write(summary(command, result) + "\n")
+            self._output.flush()
 
     def error(self, error: EngineError) -> None:
         """The last line of a command that was not."""
         self._bar.close()
-        sys.stderr.write("Cancelled.\n" if isinstance(error, Cancelled) else f"Error: {error.text}\n")
-
-    def _write(self, text: str) -> None:
-        self._tqdm.write(text, file=sys.stderr)
+        if error.code == "internal":
+            self._log.seek(0)
+            self._notes.write(self._log.read())
+        self._notes.write("Cancelled.\n" if isinstance(error, Cancelled) else f"Error: {error.text}\n")
+        self._notes.flush()
 
 
 def plain(value: Any) -> Any:
@@ -135,7 +133,7 @@ def summary(command: str, result: Mapping[str, Any]) -> str:
 def _prepare_summary(result: Mapping[str, Any]) -> list[str]:
     return [
         f"{result['output']}: {result['resolution_m']:g} m, {result['crs']}, {100 * result['observed_fraction']:.1f} % observed",
-        f"reflectance by {result['sensor']}: DN x {result['scale']:g} {result['offset']:+g}",
+        result["chain"],
     ]
 
 
