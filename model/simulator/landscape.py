@@ -9,6 +9,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from scipy import ndimage
 
 from model.simulator.glaciers import build_glaciers, place_glaciers
 from model.simulator.light import Sun
@@ -83,7 +84,7 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
         Width of a pixel in metres, 2-30.
     rock_glacier_share : float or None
         Share of the scene's area in rock glaciers, 0-1, reached as far as there is room; 0 for none; None for a realistic share
-        (4-9 %, some ten on 5 x 5 km).
+        (3-7.5 %, some ten on 5 x 5 km).
 
     Returns
     -------
@@ -117,11 +118,11 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
     poleward_sign = 1 if hemisphere == "north" else -1
     origin = (0.5 - relief.rim) * relief.cell
 
-    snow_line = float(rng.uniform(levels[3], levels[6] + 150))
+    snow_line = float(rng.uniform(levels[2], levels[6] + 100))
     ice_share = float(rng.choice([0, rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.15)], p=[0.4, 0.4, 0.2]))
     glaciers = place_glaciers(rng, ground, relief.cell, origin, extent, float(levels[4]), ice_share)
     occupied = [glacier.outline for glacier in glaciers]
-    share = float(rng.uniform(0.04, 0.09)) if rock_glacier_share is None else rock_glacier_share
+    share = float(rng.uniform(0.03, 0.075)) if rock_glacier_share is None else rock_glacier_share
     share = max(share, 1e-9) if share else 0.0
     frost = _permafrost(ground, relief.cell, frost_line, poleward_sign)
     bodies = place_rock_glaciers(rng, ground, relief.cell, origin, extent, frost, share, occupied) if share else []
@@ -184,10 +185,12 @@ def _lines(rng: np.random.Generator, relief: Relief, shape: tuple[int, int], res
         draw_line(stream, line, np.clip(2 + 4 * np.sqrt(catchment / 1e6), 2, 30), resolution)
     if rivers and rng.random() < 0.5:
         line, _ = max(rivers, key=lambda river: river[1].max())
-        beside = shapely.LineString(line).simplify(60).offset_curve(float(rng.choice([-1, 1]) * rng.uniform(50, 110)))
+        beside = shapely.LineString(line).simplify(40).offset_curve(float(rng.choice([-1, 1]) * rng.uniform(50, 110)))
+        width = float(rng.uniform(5, 9))
         for part in shapely.get_parts(beside):
-            if part.length > 300:
-                draw_line(road, np.array(part.segmentize(20).coords), float(rng.uniform(5, 9)), resolution)
+            points = np.array(part.segmentize(20).coords)
+            if len(points) > 15:
+                draw_line(road, ndimage.gaussian_filter1d(points, 3, axis=0, mode="nearest"), width, resolution)
     return stream, road
 
 

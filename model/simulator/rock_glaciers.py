@@ -127,8 +127,8 @@ def _shape(rng: np.random.Generator, line: NDArray[np.float64], activity: str, s
     reach = (len(line) - 1) * STEP
     if rng.random() < 0.62:
         form = "tongue"
-        length = min(float(np.clip(rng.lognormal(np.log(780), 0.45), 300, 1800)), reach)
-        width = float(np.clip(length / rng.uniform(1.6, 3.6), 110, 450))
+        length = min(float(np.clip(rng.lognormal(np.log(780), 0.45), 320, 1800)), reach)
+        width = float(np.clip(length / rng.uniform(1.6, 3.6), 120, 450))
         if length < 260:
             return None
     else:
@@ -168,7 +168,7 @@ def _neighbour(
         if other is None or not other.outline.intersects(body.outline):
             continue
         rest = largest(other.outline.difference(body.outline))
-        if rest is None or rest.area < max(1.1 * MIN_AREA, 0.85 * other.outline.area):
+        if rest is None or rest.intersection(body.outline).area > 1 or rest.area < max(1.1 * MIN_AREA, 0.85 * other.outline.area):
             continue
         trial = Body(other.activity, other.form, rest, other.line, other.width)
         if not _too_close(trial, [polygon for polygon in taken if polygon is not body.outline]):
@@ -203,7 +203,7 @@ def _raise(rng: np.random.Generator, body: Body, own: Frame, elevation: Array, r
     window = (own.rows, own.columns)
     relict = body.activity == "relict"
     thickness = {"active": rng.uniform(15, 40), "transitional": rng.uniform(12, 28), "relict": rng.uniform(8, 18)}[body.activity]
-    thickness = min(float(thickness), 0.16 * body.width)
+    thickness = min(float(thickness), 0.12 * body.width)
     clarity = float(rng.uniform(0.3, 1.1))
     edge = thickness / np.tan(np.radians(24 if relict else 33))
     rooting = smoothstep(own.share, 0.0, 0.35)

@@ -87,7 +87,7 @@ def draw_look(rng: np.random.Generator, sun: Sun, tree_line: float, meadow_line:
         tree_line=tree_line,
         meadow_line=meadow_line,
         snow_line=snow_line,
-        snow_amount=float(rng.choice([0.0, rng.uniform(0.1, 0.6), rng.uniform(0.6, 1.5)], p=[0.2, 0.55, 0.25])),
+        snow_amount=float(rng.choice([0.0, rng.uniform(0.2, 0.8), rng.uniform(0.8, 1.5)], p=[0.2, 0.5, 0.3])),
         lake=tuple(
             float(v)
             for v in np.array([0.02 + 0.06 * turquoise, 0.03 + 0.12 * turquoise, 0.035 + 0.12 * turquoise, 0.012 + 0.012 * turquoise])
@@ -140,7 +140,7 @@ def paint(
     """
     shape = elevation.shape
     patches = fractal(rng, shape, 900 / resolution, 30 / resolution)
-    grain = fractal(rng, shape, 120 / resolution, 2, gain=0.8)
+    grain = fractal(rng, shape, 120 / resolution, 2, gain=rng.uniform(0.5, 0.8))
     relative = elevation + 60 * patches
     canvas = _Canvas(_bedrock(rng, elevation, look, resolution), shape)
 
@@ -157,7 +157,13 @@ def paint(
     bare = canvas.albedo.copy()
 
     lush = look.vegetation * smoothstep(-relative, -look.meadow_line, -look.meadow_line + 250)
-    green = lush * (1 - smoothstep(steep, 28, 38)) * smoothstep(patches + 0.5 * grain - 0.3 * chutes, 0.9 - 2.6 * lush, 2.0 - 2.6 * lush)
+    crest = smoothstep(elevation - gaussian(elevation, 120 / resolution), 6, 20)
+    green = (
+        lush
+        * (1 - crest)
+        * (1 - smoothstep(steep, 28, 38))
+        * smoothstep(patches + 0.5 * grain - 0.3 * chutes, 0.9 - 2.6 * lush, 2.0 - 2.6 * lush)
+    )
     canvas.lay(green, look.meadow, 1 + 0.15 * patches + 0.06 * grain, "meadow")
     woods = look.forest_share * (1 - smoothstep(relative + 12 * grain, look.tree_line - 60, look.tree_line + 20))
     woods = woods * (1 - smoothstep(steep, 36, 44)) * smoothstep(patches + 0.15 * grain, -1.2, -0.8)
@@ -171,7 +177,7 @@ def paint(
     _paint_rock_glaciers(rng, canvas, bare, cover, look, grain, patches)
     canvas.lay(np.clip(cover.stream, 0, 1) * 0.7, tuple(1.25 * band for band in look.rocks[0]), 1, "stream")
     canvas.lay(np.clip(cover.road, 0, 1) * 0.9, (0.25, 0.235, 0.21, 0.28), 1, "road", least=0.3)
-    _paint_ice(rng, canvas, cover.ice, look, grain)
+    _paint_ice(rng, canvas, bare, cover.ice, look, grain)
 
     lake = cover.lakes > 0
     snow = _snow(rng, relative, slope, poleward, chutes, cover, look, patches, resolution)
@@ -240,13 +246,13 @@ def _paint_rock_glaciers(
     canvas.mark(cover.labels > 0, "rock_glacier")
 
 
-def _paint_ice(rng: np.random.Generator, canvas: _Canvas, ice: IceCover, look: Look, grain: Array) -> None:
+def _paint_ice(rng: np.random.Generator, canvas: _Canvas, bare: Array, ice: IceCover, look: Look, grain: Array) -> None:
     cover = ice.ice
     blue = rng.uniform(0.9, 1.1)
     tone = float(rng.uniform(0.4, 0.7))
     canvas.lay(cover, (tone * 0.93, tone, tone * 1.04 * blue, tone * 0.8), 1 - 0.35 * ice.crevasse + 0.04 * grain, "glacier")
-    dust = tuple(0.5 * (a + b) * float(rng.uniform(0.85, 1.15)) for a, b in zip(*look.rocks, strict=True))
-    canvas.lay(ice.debris, dust, 1 + 0.08 * grain, "debris_covered_ice")
+    canvas.lay_field(ice.debris, bare, np.float32(rng.uniform(0.8, 1.1)) * (1 + 0.08 * grain))
+    canvas.mark(ice.debris > 0.5, "debris_covered_ice")
     canvas.lay(ice.cliff * 0.7, (0.22, 0.25, 0.28, 0.2), 1, "debris_covered_ice")
     canvas.lay(ice.pond, look.lake, 1, "lake")
 
