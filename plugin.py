@@ -1,0 +1,80 @@
+"""The plugin: it starts, registers and unregisters. Nothing else."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Callable
+
+from qgis.core import QgsApplication
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import QAction, QMenu
+
+from .processing_provider.provider import ICON, RockGlacierProvider
+from .processing_provider.translation import tr
+
+ALGORITHMS = ("preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain")
+
+
+class RockGlacierMapperPlugin:
+    """What QGIS holds of the plugin; ``iface`` is None under ``qgis_process``."""
+
+    def __init__(self, iface: Any | None) -> None:
+        self._iface = iface
+        self._provider: RockGlacierProvider | None = None
+        self._menu: QMenu | None = None
+
+    def initProcessing(self) -> None:
+        """Register the algorithms; all that ``qgis_process`` needs."""
+        self._provider = RockGlacierProvider()
+        QgsApplication.processingRegistry().addProvider(self._provider)
+        self._provider.refreshAlgorithms()  # the chain finds its steps now that the provider is in the registry
+
+    def initGui(self) -> None:
+        """Register the algorithms and the menu Raster > Rock Glacier Mapper."""
+        self.initProcessing()
+        self._menu = QMenu(tr("Rock Glacier Mapper"), self._iface.mainWindow())
+        self._menu.setIcon(QIcon(ICON))
+        for name in ALGORITHMS:
+            algorithm = self._provider.algorithm(name)
+            if algorithm is not None:
+                self._add_action(algorithm.displayName() + "…", algorithm.icon(), partial(self._open_algorithm, algorithm.id()))
+        self._menu.addSeparator()
+        self._add_action(
+            tr("Open sample (simulated landscape)"), QgsApplication.getThemeIcon("/mActionAddRasterLayer.svg"), self.open_sample
+        )
+        self._add_action(tr("Set up engine…"), QgsApplication.getThemeIcon("/mActionOptions.svg"), self.set_up_engine)
+        self._iface.rasterMenu().addMenu(self._menu)
+
+    def unload(self) -> None:
+        """Unregister what was registered."""
+        if self._menu is not None:
+            self._iface.rasterMenu().removeAction(self._menu.menuAction())
+            self._menu.deleteLater()
+            self._menu = None
+        if self._provider is not None:
+            QgsApplication.processingRegistry().removeProvider(self._provider)
+            self._provider = None
+
+    def set_up_engine(self) -> None:
+        """Show the set-up dialog."""
+        from .dialogs.engine_setup import EngineSetupDialog  # noqa: PLC0415 no window before one is asked for
+
+        dialog = EngineSetupDialog(self._iface.mainWindow())
+        dialog.exec()
+        dialog.deleteLater()
+
+    def open_sample(self) -> None:
+        """Load the simulated landscape that ships with the plugin."""
+        from .dialogs.sample import open_sample  # noqa: PLC0415
+
+        open_sample(self._iface)
+
+    def _open_algorithm(self, algorithm_id: str) -> None:
+        import processing  # noqa: PLC0415 QGIS loads this plugin before the Processing plugin where the name sorts so
+
+        processing.execAlgorithmDialog(algorithm_id)
+
+    def _add_action(self, text: str, icon: QIcon, do: Callable[[], None]) -> None:
+        action = QAction(icon, text, self._menu)
+        action.triggered.connect(lambda _checked=False: do())
+        self._menu.addAction(action)

@@ -1,0 +1,1 @@
+"""The Processing provider: one file per algorithm, each turns parameters into a job and a result into layers."""

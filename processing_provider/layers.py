@@ -1,0 +1,90 @@
+"""Between QGIS layers and the files that the engine reads and writes."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from qgis.core import (
+    QgsContrastEnhancement,
+    QgsMapLayer,
+    QgsMultiBandColorRenderer,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsRasterLayer,
+)
+
+from .translation import tr
+
+STYLES = Path(__file__).resolve().parent.parent / "resources" / "styles"
+STRETCH_SHARES = (0.02, 0.97)
+STRETCH_SAMPLE = 250_000
+"""Shares of the pixels that the true colour stretch leaves darker and not brighter, and how many pixels it looks at."""
+
+
+def raster_path(layer: QgsRasterLayer) -> str:
+    """What the engine opens a raster layer by: a file, a subdataset or an online raster, as GDAL names it.
+
+    Raises
+    ------
+    QgsProcessingException
+        for layers that GDAL does not read (WMS, virtual and database rasters).
+    """
+    if layer.providerType() != "gdal":
+        raise QgsProcessingException(
+            tr(
+                "{} is a layer of the type {}, which only QGIS can read. Export it to a GeoTIFF first (Export > Save As…, raw data)."
+            ).format(layer.name(), layer.providerType())
+        )
+    return re.split(r"\|(?:option|authcfg|credential):", layer.source())[0]
+
+
+class NamedStyle(QgsProcessingLayerPostProcessorInterface):
+    """Gives a loaded output one of the styles in resources/styles."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._path = STYLES / f"{name}.qml"
+
+    def postProcessLayer(self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
+        """Called by QGIS in the main thread."""
+        layer.loadNamedStyle(str(self._path))
+        layer.triggerRepaint()
+
+
+class TrueColour(QgsProcessingLayerPostProcessorInterface):
+    """Shows a loaded spectral stack in true colour, with one stretch for the three bands so that grey debris stays grey."""
+
+    def postProcessLayer(self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
+        """Called by QGIS in the main thread."""
+        if not isinstance(layer, QgsRasterLayer) or layer.bandCount() < 3:
+            return
+        provider = layer.dataProvider()
+        cuts = [provider.cumulativeCut(band, *STRETCH_SHARES, provider.extent(), STRETCH_SAMPLE) for band in (1, 2, 3)]
+        darkest, brightest = min(cut[0] for cut in cuts), max(cut[1] for cut in cuts)
+        if not (math.isfinite(darkest) and math.isfinite(brightest) and darkest < brightest):
+            darkest, brightest = 0.0, 0.5
+        renderer = QgsMultiBandColorRenderer(provider, 1, 2, 3)
+        for set_enhancement in (
+            renderer.setRedContrastEnhancement,
+            renderer.setGreenContrastEnhancement,
+            renderer.setBlueContrastEnhancement,
+        ):
+            enhancement = QgsContrastEnhancement(provider.dataType(1))
+            enhancement.setContrastEnhancementAlgorithm(QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum)
+            enhancement.setMinimumValue(darkest)
+            enhancement.setMaximumValue(brightest)
+            set_enhancement(enhancement)
+        layer.setRenderer(renderer)
+        layer.triggerRepaint()
+
+
+# QGIS keeps only a pointer to a post-processor and calls it after the algorithm is gone: they live as long as the plugin.
+TRUE_COLOUR = TrueColour()
+PROBABILITY = NamedStyle("probability")
+TILE_POLYGONS = NamedStyle("tile_polygons")
+OUTLINES = NamedStyle("outlines")
+REFERENCE_OUTLINES = NamedStyle("reference_outlines")

@@ -1,0 +1,50 @@
+"""The Processing provider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsApplication, QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from .chain import CHAIN_FILE, RockGlacierChain
+from .detect_rock_glaciers import DetectRockGlaciers
+from .postprocess_polygons import PostprocessPolygons
+from .prepare_spectral_stack import PrepareSpectralStack
+from .translation import tr
+
+ICON = str(Path(__file__).resolve().parent.parent / "resources" / "icons" / "rock_glacier.svg")
+
+
+class RockGlacierProvider(QgsProcessingProvider):
+    """Provider ``rockglacier``: the three algorithms and the model that chains them."""
+
+    def id(self) -> str:
+        """The fixed id."""
+        return "rockglacier"
+
+    def name(self) -> str:
+        """The heading in the toolbox."""
+        return tr("Rock Glacier Mapper")
+
+    def icon(self) -> QIcon:
+        """The icon in the toolbox."""
+        return QIcon(ICON)
+
+    def svgIconPath(self) -> str:
+        """The icon's file."""
+        return ICON
+
+    def supportedOutputRasterLayerExtensions(self) -> list[str]:
+        """The engine writes GeoTIFF."""
+        return ["tif"]
+
+    def loadAlgorithms(self) -> None:
+        """Called by QGIS, at every refresh of the toolbox too."""
+        for algorithm in (PrepareSpectralStack, DetectRockGlaciers, PostprocessPolygons):
+            self.addAlgorithm(algorithm())
+        # A model knows its outputs by looking its steps up in the registry, which holds this provider only once it is added.
+        if QgsApplication.processingRegistry().providerById(self.id()) is not None:
+            chain = RockGlacierChain()
+            if chain.fromFile(str(CHAIN_FILE)):
+                self.addAlgorithm(chain)
