@@ -1,0 +1,145 @@
+"""One polygon per object per tile (Lin et al. 2024, section 3.4.2, step 3): traced, measured, written as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.features import rasterize, shapes
+
+from engine.geodesy import geodesic_area
+from engine.rasters import Grid
+from engine.vectors import PolygonLayer, driver_for, read_polygons, reproject, write_layer
+
+LAYER = "tile_polygons"
+POLYGONS_IN_MEMORY = 4096
+
+
+@dataclass(frozen=True)
+class TileObjects:
+    """The objects of one tile.
+
+    ``tile`` its number in the plan, from 1; ``row``, ``column`` the raster's pixel in its upper left corner;
+    ``polygons`` (n,) in pixels of the raster, x = columns, y = rows; ``pixels`` flat indices of the tile's pixels that
+    belong to objects and ``owner`` which object, 0 to n-1, each belongs to; ``mean``, ``highest`` (n,) probability 0-1.
+    """
+
+    tile: int
+    row: int
+    column: int
+    polygons: NDArray[np.object_]
+    pixels: NDArray[np.intp]
+    owner: NDArray[np.intp]
+    mean: NDArray[np.float64]
+    highest: NDArray[np.float64]
+
+    def coverage(self, looked: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) mean over each object's pixels of ``looked``, (tile, tile) number of tiles that looked at a pixel."""
+        return _mean_per_owner(looked.ravel()[self.pixels], self.owner, len(self.polygons))
+
+
+def trace_tile(probability: NDArray[np.float32], positive: NDArray[np.bool_], tile: int, row: int, column: int) -> TileObjects | None:
+    """Outline the objects of a tile along pixel edges; pixels that touch at a corner alone belong to two objects.
+
+    Parameters
+    ----------
+    probability : (rows, cols) 0-1
+    positive : (rows, cols) True for pixels of rock glaciers
+    tile, row, column : see :class:`TileObjects`
+
+    Returns
+    -------
+    the objects, None when there are none
+
+    Source
+    ------
+    Lin et al. (2024), section 3.4.2, step 3.
+    """
+    if not positive.any():
+        return None
+    outlines = [outline for outline, _ in shapes(positive.view(np.uint8), mask=positive, connectivity=4)]
+    polygons = np.array([shapely.Polygon(rings[0], rings[1:]) for rings in (outline["coordinates"] for outline in outlines)])
+    labels = rasterize(zip(outlines, range(1, len(outlines) + 1), strict=True), out_shape=positive.shape, dtype="int32").ravel()
+    pixels = np.flatnonzero(labels)
+    owner = labels[pixels] - 1
+    values = probability.ravel()[pixels]
+    highest = np.zeros(len(polygons))
+    np.maximum.at(highest, owner, values)
+    mean = _mean_per_owner(values, owner, len(polygons))
+    placed = shapely.transform(polygons, lambda places: places + (column, row))
+    return TileObjects(tile, row, column, placed, pixels, owner, mean, highest)
+
+
+def _mean_per_owner(values: NDArray[np.generic], owner: NDArray[np.intp], owners: int) -> NDArray[np.float64]:
+    return np.bincount(owner, values, minlength=owners) / np.bincount(owner, minlength=owners)
+
+
+class TilePolygonFile:
+    """The file of tile polygons on its way: polygons are written in batches, so memory does not grow with their number.
+
+    Parameters
+    ----------
+    place : the file to make
+    working : the grid whose pixels the polygons are measured in
+    crs : of the file
+    """
+
+    def __init__(self, place: Path, working: Grid, crs: CRS) -> None:
+        self._driver = driver_for(place)
+        self._place = place
+        self._streamed = place.with_suffix(".gpkg")  # not every format can be appended to
+        self._working, self._crs = working, crs
+        self._waiting: list[tuple[TileObjects, NDArray[np.float64]]] = []
+        self._waiting_count = 0
+        self._exists = False
+        self.count = 0
+
+    def add(self, objects: TileObjects, coverage: NDArray[np.float64]) -> None:
+        """Take in a tile's objects with the coverage of each."""
+        self._waiting.append((objects, coverage))
+        self._waiting_count += len(coverage)
+        self.count += len(coverage)
+        if self._waiting_count >= POLYGONS_IN_MEMORY:
+            self._write_waiting()
+
+    def finish(self) -> None:
+        """Complete the file; one without any polygon has its fields all the same."""
+        if self._waiting or not self._exists:
+            self._write_waiting()
+        if self._driver != "GPKG":
+            write_layer(self._place, read_polygons(self._streamed, LAYER), LAYER, "Polygon", self._driver)
+            self._streamed.unlink()
+
+    def _write_waiting(self) -> None:
+        write_layer(self._streamed, self._layer(self._waiting), LAYER, "Polygon", "GPKG", append=self._exists)
+        self._exists = True
+        self._waiting, self._waiting_count = [], 0
+
+    def _layer(self, tiles: Sequence[tuple[TileObjects, NDArray[np.float64]]]) -> PolygonLayer:
+        polygons = np.concatenate([np.empty(0, object), *(objects.polygons for objects, _ in tiles)])
+        working_crs = CRS.from_wkt(self._working.crs.to_wkt())
+        on_map = reproject(_to_map(polygons, self._working.transform), working_crs, self._crs)
+        counts = [len(objects.polygons) for objects, _ in tiles]
+
+        def joined(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+            return np.concatenate([np.empty(0), *values])
+
+        fields: dict[str, NDArray[np.generic]] = {
+            "tile": np.repeat(np.array([objects.tile for objects, _ in tiles], np.int64), counts),
+            "probability_mean": joined([objects.mean for objects, _ in tiles]),
+            "probability_max": joined([objects.highest for objects, _ in tiles]),
+            "area_m2": geodesic_area(on_map, self._crs),
+            "coverage": joined([coverage for _, coverage in tiles]),
+        }
+        return PolygonLayer(on_map, self._crs, fields)
+
+
+def _to_map(polygons: NDArray[np.object_], transform: Affine) -> NDArray[np.object_]:
+    a, b, c, d, e, f = transform[:6]
+    return shapely.transform(polygons, lambda places: places @ np.array([[a, d], [b, e]]) + (c, f))
