@@ -51,12 +51,13 @@ def test_area_and_perimeter_are_those_of_qgis(epsg: int, wkt: str, area: float, 
 
 
 @pytest.mark.parametrize("latitude", [0.0, 27.9, 46.0, 69.5, -33.0, -62.0])
-def test_area_of_many_small_outlines_is_that_of_projs_geodesics(latitude: float) -> None:
+def test_area_and_perimeter_of_many_small_outlines_are_those_of_projs_geodesics(latitude: float) -> None:
     rng = np.random.default_rng(3)
     centres = shapely.points(rng.uniform(98, 99, 20), latitude + rng.uniform(-0.5, 0.5, 20))
     outlines = shapely.buffer(centres, rng.uniform(0.001, 0.01, 20))
-    expected = [abs(Geod(ellps="WGS84").geometry_area_perimeter(outline)[0]) for outline in outlines]
-    np.testing.assert_allclose(geodesic_area(outlines, CRS.from_epsg(4326)), expected, rtol=1e-7)
+    expected = np.array([Geod(ellps="WGS84").geometry_area_perimeter(outline) for outline in outlines])
+    np.testing.assert_allclose(geodesic_area(outlines, CRS.from_epsg(4326)), np.abs(expected[:, 0]), rtol=1e-7)
+    np.testing.assert_allclose(geodesic_perimeter(outlines, CRS.from_epsg(4326)), expected[:, 1], rtol=1e-9)
 
 
 def test_area_of_one_place_is_the_same_in_every_crs() -> None:
