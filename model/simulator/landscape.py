@@ -141,7 +141,7 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
     slope = slope_degrees(gaussian(elevation, max(0.5, 12 / resolution)), resolution)
     down_rows, down_columns = downslope(elevation, 30 / resolution)
     chutes = streaks(fractal(rng, shape, 60 / resolution), down_rows, down_columns, 250 / resolution)
-    broad = gaussian(elevation, 30 / resolution)
+    broad = gaussian(elevation, 60 / resolution)
     permafrost = _permafrost(broad, resolution, frost_line, poleward_sign)
     poleward = -poleward_sign * down_rows * np.sin(np.radians(slope))
     activity = np.array([0] + [1 + ACTIVITIES.index(body.activity) for body in bodies], dtype=np.uint8)[labels]

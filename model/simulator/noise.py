@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
+"""Real numbers on a grid; float32 in scenes, float64 where drainage is carved."""
 
 
-def smoothstep(values: Array, low: float, high: float) -> Array:
+def smoothstep(values: Array, low: float | Array, high: float | Array) -> Array:
     """0 up to ``low``, 1 from ``high`` on, an S-shaped ramp between (``low > high`` ramps downwards)."""
-    ramp = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
+    low, high = np.asarray(low, dtype=np.float32), np.asarray(high, dtype=np.float32)
+    ramp = np.clip((values - low) / (high - low), 0, 1)
     return ramp * ramp * (3 - 2 * ramp)
 
 

@@ -82,17 +82,18 @@ def carve(rng: np.random.Generator, rows: int, columns: int, resolution: float, 
     cell = max(CELL, resolution)
     cells = (int(np.ceil(rows * resolution / cell)) + 2 * RIM, int(np.ceil(columns * resolution / cell)) + 2 * RIM)
     coarsest = max(LEVELS)[0]
-    coarse_shape = tuple(-(-count // coarsest) for count in cells)
+    coarse_shape = (-(-cells[0] // coarsest), -(-cells[1] // coarsest))
     ground = _uneven_ground(rng, coarse_shape, cell * coarsest, style)
-    ranges = smoothstep(ground, *np.percentile(ground, [20, 80]))
-    elevation = style.valley_spacing * 0.05 * ground.astype(np.float64)
+    low, high = np.percentile(ground, [20, 80])
+    ranges = smoothstep(ground, low, high)
+    elevation: Array = style.valley_spacing * 0.05 * ground.astype(np.float64)
     for coarseness, steps in LEVELS:
-        shape, width = tuple(-(-count // coarseness) for count in cells), cell * coarseness
+        shape, width = (-(-cells[0] // coarseness), -(-cells[1] // coarseness)), cell * coarseness
         if coarseness != coarsest:
             elevation = _bend(rng, _refine(elevation, shape)) + 0.04 * width * fractal(rng, shape, 6)
         uplift = 30 * (style.lowland + (1 - style.lowland) * _refine(ranges, shape))
         for step in range(steps):
-            if step % 2 == 0 or coarseness == coarsest:
+            if step % 3 == 0 or coarseness > 1:
                 elevation = _flood(elevation)
             receivers, catchment = _drainage(elevation, width, rng)
             elevation = _incise(elevation + uplift, elevation, receivers, catchment, style.erosion, width)
@@ -107,12 +108,12 @@ def carve(rng: np.random.Generator, rows: int, columns: int, resolution: float, 
     return Relief(elevation - elevation.min(), catchment, receivers, cell, RIM)
 
 
-def _refine(elevation: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _refine(elevation: Array, shape: tuple[int, ...]) -> Array:
     ratio = [(old - 1) / max(new - 1, 1) for old, new in zip(elevation.shape, shape, strict=True)]
     return ndimage.affine_transform(elevation, ratio, output_shape=shape, order=1, mode="nearest")
 
 
-def _bend(rng: np.random.Generator, elevation: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bend(rng: np.random.Generator, elevation: Array) -> Array:
     """Shift the ground sideways by about a cell, now this way, now that: valleys lose the grid's eight directions."""
     places = np.indices(elevation.shape, dtype=np.float32)
     shift = np.stack([fractal(rng, elevation.shape, 14, 6) for _ in range(2)])
@@ -158,7 +159,7 @@ def _flood(ground: Array) -> Array:
     return np.array(level).reshape(rows + 2, width)[1:-1, 1:-1]
 
 
-def _drainage(elevation: NDArray[np.floating], cell: float, rng: np.random.Generator) -> tuple[NDArray[np.int64], Array]:
+def _drainage(elevation: Array, cell: float, rng: np.random.Generator) -> tuple[NDArray[np.int64], Array]:
     """A steep lower neighbour of every cell (itself at outlets) and its catchment in square metres.
 
     Of the eight neighbours the one of the greatest drop wins, each drop times a random factor: without it, valleys run along the
@@ -196,9 +197,7 @@ def _upstream_levels(receivers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.split(order, np.searchsorted(steps[order], np.arange(1, steps.max() + 1)))[1:]
 
 
-def _incise(
-    risen: NDArray[np.float64], before: NDArray[np.float64], receivers: NDArray[np.int64], catchment: Array, erosion: float, cell: float
-) -> NDArray[np.float64]:
+def _incise(risen: Array, before: Array, receivers: NDArray[np.int64], catchment: Array, erosion: float, cell: float) -> Array:
     level = risen.ravel()
     outlets = receivers == np.arange(receivers.size)
     on_border = np.zeros(risen.shape, dtype=bool)
@@ -211,7 +210,7 @@ def _incise(
     return level.reshape(risen.shape)
 
 
-def _creep(elevation: NDArray[np.float64], catchment: Array, cell: float, strength: float) -> NDArray[np.float64]:
+def _creep(elevation: Array, catchment: Array, cell: float, strength: float) -> Array:
     """Soil and scree creep on hillslopes, less on bare walls, not in channels: one Gaussian blur of ``strength`` cells squared."""
     crept = ndimage.gaussian_filter(elevation, np.sqrt(2 * strength), mode="nearest", truncate=4.0)
     hillslope = (1 - smoothstep(np.log10(catchment), 4.0, 5.2)) * (1 - 0.6 * smoothstep(slope_degrees(elevation, cell), 33, 45))
@@ -231,7 +230,7 @@ def _stand_at_angle(elevation: Array, cell: float, angle: Array, rounds: int = 6
     return elevation
 
 
-def _widen_troughs(elevation: NDArray[np.floating], catchment: Array, cell: float, style: Style) -> Array:
+def _widen_troughs(elevation: Array, catchment: Array, cell: float, style: Style) -> Array:
     """Valleys with a flat floor and steep sides: the height above the nearest channel shrinks towards the channel."""
     height = elevation.astype(np.float32)
     for least, share in ((0.12e6, 0.55), (1.0e6, 1.0)):

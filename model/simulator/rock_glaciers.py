@@ -76,9 +76,11 @@ def place_rock_glaciers(
     steepest_near = ndimage.maximum_filter(gradient, size=max(3, int(320 / cell) | 1))
     slope, wall, frozen = (ndimage.map_coordinates(field, at, order=1, mode="nearest") for field in (gradient, steepest_near, permafrost))
     rooted = (slope < np.tan(np.radians(30))) & (wall > np.tan(np.radians(29)))
-    starts, frozen = starts[rooted], frozen[rooted]
+    starts = starts[rooted]
     lines, lengths = flow_lines(ground, cell, starts - origin, 1900, 5)
     lines += origin
+    middle = lines[np.clip(lengths // 3, 0, 15), np.arange(len(starts))]
+    frozen = ndimage.map_coordinates(permafrost, ((middle - origin) / cell).T, order=1, mode="nearest")
     fall = _fall(ground, cell, lines, lengths, origin)
     creeping = (lengths > 6) & (fall > np.tan(np.radians(8))) & (fall < np.tan(np.radians(29)))
     bodies: list[Body] = []
@@ -117,7 +119,10 @@ def _fall(
 
 def _activity(rng: np.random.Generator, frozen: float) -> str | None:
     """Active in permafrost, transitional near its limit, relict from its lower part to some 400 m below; None where none would be."""
-    weights = np.array([frozen, 2.2 * frozen * (1 - frozen) + 0.25 * frozen, 0.7 * (1 - frozen) if frozen > 0.003 else 0.0])
+    active = float(np.clip((frozen - 0.4) / 0.3, 0, 1))
+    transitional = frozen * (2.45 - 2.2 * frozen)
+    relict = 0.7 * (1 - frozen) if frozen > 0.003 else 0.0
+    weights = np.array([active, transitional, relict])
     if rng.random() > weights.sum():
         return None
     return str(rng.choice(["active", "transitional", "relict"], p=weights / weights.sum()))

@@ -182,7 +182,7 @@ def paint(
     lake = cover.lakes > 0
     snow = _snow(rng, relative, slope, poleward, chutes, cover, look, patches, resolution)
     snow[lake] = 0
-    white = np.float32(rng.uniform(0.72, 0.95))
+    white = float(rng.uniform(0.72, 0.95))
     canvas.lay(snow, (white, white * 0.99, white * 0.98, white * 0.9), 1 - 0.03 * np.abs(grain), "snow")
     canvas.lay(lake.astype(np.float32), look.lake, 1 + 0.04 * patches, "lake")
     light = sunlight(elevation, resolution, look.sun)
