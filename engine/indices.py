@@ -56,5 +56,5 @@ def evi(red: Reflectance, blue: Reflectance, nir: Reflectance) -> Reflectance:
     denominator = nir + 6.0 * red - 7.5 * blue + 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         index = 2.5 * (nir - red) / denominator
-    defined = np.isfinite(index) & (np.abs(denominator) >= EVI_SMALLEST_DENOMINATOR)
+    defined = np.isfinite(index) & np.isfinite(denominator) & (np.abs(denominator) >= EVI_SMALLEST_DENOMINATOR)
     return np.clip(np.where(defined, index, np.nan), -1.0, 1.0).astype(np.float32)

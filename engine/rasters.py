@@ -28,6 +28,9 @@ from engine.outputs import whole_file
 SCALE_TOLERANCE = 0.02
 """A map whose pixel differs by more than this from its size on the ground is not measured in metres."""
 
+LARGEST_EXTENT_M = 2_000_000
+"""Beyond this, a UTM zone is no longer a map in metres."""
+
 WGS84 = Geod(ellps="WGS84")
 
 
@@ -276,6 +279,11 @@ def working_grid(grid: Grid, resolution: float = 0.0) -> tuple[Grid, str]:
     -------
     the grid itself where it already is what is asked for, else one in the same CRS or the local UTM zone,
     and the reason in words for the person (empty when nothing changed)
+
+    Raises
+    ------
+    EngineError
+        ``crs_unknown``, ``crs_place``, ``extent_too_large`` when the raster has no place on one map in metres
     """
     in_metres = is_measured_in_metres(grid)
     if in_metres and grid.is_north_up_square and (not resolution or math.isclose(resolution, grid.resolution, rel_tol=1e-6)):
@@ -287,6 +295,11 @@ def working_grid(grid: Grid, resolution: float = 0.0) -> tuple[Grid, str]:
     else:
         crs, own = local_utm(grid), min(ground_pixel_size(grid))
         bounds = transform_bounds(grid.crs, crs, *grid.bounds)
+        if not np.all(np.isfinite(bounds)) or max(bounds[2] - bounds[0], bounds[3] - bounds[1]) > LARGEST_EXTENT_M:
+            raise EngineError(
+                "extent_too_large",
+                f"The raster spans more than {LARGEST_EXTENT_M / 1000:.0f} km, too much for one UTM zone. Cut it into parts.",
+            )
         reason = f"{crs_name(grid.crs)} is not measured in metres"
     pixel = resolution or own
     left, bottom, right, top = bounds
@@ -331,5 +344,6 @@ def on_grid(dataset: DatasetReader, grid: Grid) -> Iterator[DatasetReader | Warp
         src_nodata=src_nodata,
         nodata=math.nan,
         dtype="float32",
+        UNIFIED_SRC_NODATA="NO",  # a pixel may lack one band, EVI over snow, and have the others
     ) as warped:
         yield warped
