@@ -84,7 +84,7 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
         Width of a pixel in metres, 2-30.
     rock_glacier_share : float or None
         Share of the scene's area in rock glaciers, 0-1, reached as far as there is room; 0 for none; None for a realistic share
-        (3-7.5 %, some ten on 5 x 5 km).
+        (2.5-6.5 %, some ten on 5 x 5 km).
 
     Returns
     -------
@@ -122,7 +122,7 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
     ice_share = float(rng.choice([0, rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.15)], p=[0.4, 0.4, 0.2]))
     glaciers = place_glaciers(rng, ground, relief.cell, origin, extent, float(levels[4]), ice_share)
     occupied = [glacier.outline for glacier in glaciers]
-    share = float(rng.uniform(0.03, 0.075)) if rock_glacier_share is None else rock_glacier_share
+    share = float(rng.uniform(0.025, 0.065)) if rock_glacier_share is None else rock_glacier_share
     share = max(share, 1e-9) if share else 0.0
     frost = _permafrost(ground, relief.cell, frost_line, poleward_sign)
     bodies = place_rock_glaciers(rng, ground, relief.cell, origin, extent, frost, share, occupied) if share else []
@@ -170,9 +170,9 @@ def _roughen(rng: np.random.Generator, elevation: Array, resolution: float) -> N
     gullies = streaks(fractal(rng, shape, rng.uniform(90, 160) / resolution, gain=0.7), *down, 200 / resolution)
     bumps = fractal(rng, shape, 250 / resolution, gain=rng.uniform(0.5, 0.75))
     rough = smoothstep(fractal(rng, shape, 1200 / resolution, 60 / resolution), rng.uniform(-1, 0.5), 1.5)
-    ledges = np.sin(elevation / np.float32(rng.uniform(5, 14)) + bumps)
+    ledges = rough * np.sin(elevation / np.float32(rng.uniform(4, 14)) + 2 * bumps)
     elevation += wall * (np.float32(rng.uniform(4, 12)) * gullies + np.float32(rng.uniform(2, 5)) * bumps)
-    elevation += wall * np.float32(rng.uniform(0, 2.5)) * ledges
+    elevation += wall * np.float32(rng.uniform(0, 2)) * ledges
     elevation += (1 - wall) * (1 - 0.6 * scree) * (np.float32(rng.uniform(0.4, 1.2)) + np.float32(rng.uniform(0.5, 3)) * rough) * bumps
     elevation += scree * np.float32(rng.uniform(0.5, 1.6)) * gullies + (1 - wall) * rough * np.float32(rng.uniform(0, 1.2)) * gullies
 

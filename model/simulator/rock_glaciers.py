@@ -77,7 +77,7 @@ def place_rock_glaciers(
     slope, wall, frozen = (ndimage.map_coordinates(field, at, order=1, mode="nearest") for field in (gradient, steepest_near, permafrost))
     rooted = (slope < np.tan(np.radians(30))) & (wall > np.tan(np.radians(29)))
     starts = starts[rooted]
-    lines, lengths = flow_lines(ground, cell, starts - origin, 1900, 5)
+    lines, lengths = flow_lines(ground, cell, starts - origin, 1900, 4)
     lines += origin
     middle = lines[np.clip(lengths // 3, 0, 15), np.arange(len(starts))]
     frozen = ndimage.map_coordinates(permafrost, ((middle - origin) / cell).T, order=1, mode="nearest")
@@ -86,7 +86,8 @@ def place_rock_glaciers(
     bodies: list[Body] = []
     taken = list(occupied)
     covered = 0.0
-    for index in np.flatnonzero(creeping)[rng.permutation(int(creeping.sum()))]:
+    order = np.argsort(-lengths * rng.uniform(0.3, 1, len(lengths)), kind="stable")
+    for index in order[creeping[order]]:
         if covered >= share * scene_area:
             break
         activity = _activity(rng, float(frozen[index]))
@@ -132,13 +133,13 @@ def _shape(rng: np.random.Generator, line: NDArray[np.float64], activity: str, s
     reach = (len(line) - 1) * STEP
     if rng.random() < 0.62:
         form = "tongue"
-        length = min(float(np.clip(rng.lognormal(np.log(780), 0.45), 320, 1800)), reach)
-        width = float(np.clip(length / rng.uniform(1.6, 3.6), 120, 450))
+        length = min(float(np.clip(rng.lognormal(np.log(820), 0.45), 320, 1800)), reach)
+        width = float(np.clip(length / rng.uniform(1.6, 3.4), 130, 450))
         if length < 260:
             return None
     else:
         form = "lobe"
-        length = min(float(rng.uniform(170, 460)), reach)
+        length = min(float(rng.uniform(180, 480)), reach)
         width = min(length * float(rng.uniform(1.15, 2.2)), 700.0)
         if length < 120:
             return None
