@@ -144,7 +144,7 @@ def from_json(line: str) -> Job:
     if protocol != PROTOCOL:
         raise ValueError(f"the job speaks protocol {protocol}, this engine speaks {PROTOCOL}: plugin and engine differ in version")
     command = document.pop("command", None)
-    if command not in JOB_TYPES:
+    if not isinstance(command, str) or command not in JOB_TYPES:
         raise ValueError(f"unknown command {command!r}; known are {', '.join(JOB_TYPES)}")
     job_type = JOB_TYPES[command]
     known = {field.name for field in dataclasses.fields(job_type)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import re
 import types
 import typing
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 from engine.errors import EngineError
 from jobs import DEVICES, PERMAFROST_ACTIONS, SENSORS, DetectJob, Job, PostprocessJob, PrepareJob
 
-PERMAFROST_CLASSES = re.compile(r"\s*(?:[<>]=?|[=!]=)?\s*-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)*\s*")
 TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of texts"}
 
 
@@ -25,7 +23,8 @@ def check_job(job: Job) -> None:
     ------
     EngineError
         ``parameter`` for a value of the wrong type or out of its range, ``output_is_input`` for an output that would
-        replace an input, ``output_format`` for a file ending that is not written.
+        replace an input, ``output_format`` for a file ending that is not written, ``permafrost_classes`` from
+        :func:`engine.permafrost.parse_classes`.
     """
     _check_types(job)
     if isinstance(job, PrepareJob):
@@ -87,9 +86,10 @@ def _check_postprocess(job: PostprocessJob) -> None:
     _hold(job, "min_area", job.min_area >= 0, "must be an area in square metres, 0 or more")
     _hold(job, "permafrost_min_fraction", 0 <= job.permafrost_min_fraction <= 1, "must lie between 0 and 1")
     _hold(job, "permafrost_action", job.permafrost_action in PERMAFROST_ACTIONS, f"must be one of {', '.join(PERMAFROST_ACTIONS)}")
-    if job.permafrost is not None:
-        fits = PERMAFROST_CLASSES.fullmatch(job.permafrost_classes) is not None
-        _hold(job, "permafrost_classes", fits, 'must be values such as "1" or "1,3", or a condition such as ">=0.5"')
+    if job.permafrost:
+        from engine.permafrost import parse_classes  # noqa: PLC0415 heavy, and not needed before the first message
+
+        parse_classes(job.permafrost_classes)
     _check_files(job.input, {"output": job.output}, job.permafrost)
     _check_polygon_file(job.output)
 

@@ -24,6 +24,8 @@ PASSPORT = "ROCK_GLACIER_MAPPER"
 """Namespace of the stack's tags."""
 
 SAMPLES_PER_SIDE, SAMPLE_PX = 8, 64
+FINEST_DIVISION = 20
+"""Of a scene's pixel; a slip of the keyboard would fill the disk."""
 COLOURS = {
     "red": re.compile(r"\bred\b(?![ _-]?edge)|\bB0?4\b", re.IGNORECASE),
     "green": re.compile(r"\bgreen\b|\bB03\b", re.IGNORECASE),
@@ -66,6 +68,12 @@ def prepare(job: PrepareJob, reporter: Reporter) -> dict[str, Any]:
         scaling = _scaling(scene, bands, job, reporter)
         own = Grid.of(scene)
         grid, change = rasters.working_grid(own, job.resolution)
+        if job.resolution and job.resolution < min(rasters.ground_pixel_size(own)) / FINEST_DIVISION:
+            raise EngineError(
+                "parameter",
+                f"resolution is {job.resolution:g} m; it must not be finer than a {FINEST_DIVISION}th of the scene's own, "
+                f"{min(rasters.ground_pixel_size(own)):.3g} m: interpolation adds no detail.",
+            )
         if change:
             reporter.info(f"{Path(job.input).name}: {change}.")
         chain = "; ".join(filter(None, [f"{scaling.sensor}: {scaling.formula}", "clipped to 0-1.5", change, "EVI Huete 2002, SAVI L 0.5"]))
@@ -89,9 +97,9 @@ def prepare(job: PrepareJob, reporter: Reporter) -> dict[str, Any]:
                 SOURCE=Path(job.input).name,
                 CREATED=datetime.now(UTC).isoformat(timespec="seconds"),
             )
+            reporter.progress(1.0, "Closing the stack")  # the last chance to cancel: from here on the output is new
     if not observed:
         reporter.warning("nothing_observed", f"No pixel of {Path(job.input).name} was observed; the stack is empty.")
-    reporter.progress(1.0, "Stack written")
     return {
         "output": job.output,
         "sensor": scaling.sensor,

@@ -298,7 +298,7 @@ def working_grid(grid: Grid, resolution: float = 0.0) -> tuple[Grid, str]:
         if not np.all(np.isfinite(bounds)) or max(bounds[2] - bounds[0], bounds[3] - bounds[1]) > LARGEST_EXTENT_M:
             raise EngineError(
                 "extent_too_large",
-                f"The raster spans more than {LARGEST_EXTENT_M / 1000:.0f} km, too much for one UTM zone. Cut it into parts.",
+                f"The raster is more than {LARGEST_EXTENT_M / 1000:.0f} km across, too much for a UTM zone. Cut it.",
             )
         reason = f"{crs_name(grid.crs)} is not measured in metres"
     pixel = resolution or own

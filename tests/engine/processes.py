@@ -29,7 +29,7 @@ class Answer:
 def engine_process(*arguments: str, limits: Callable[[], None] | None = None, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "engine"), *arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, text=True, encoding="utf-8", preexec_fn=limits, **pipes | options)
+    return subprocess.Popen(command, text=True, encoding="utf-8", preexec_fn=limits, **pipes | options)  # noqa: PLW1509 no threads
 
 
 def run_job(job: Job | str, limits: Callable[[], None] | None = None) -> Answer:

@@ -1,0 +1,163 @@
+"""The contract between QGIS and the engine, and the values that are refused before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import EngineError
+from engine.parameters import check_job
+from jobs import JOB_TYPES, DetectJob, DoctorJob, Job, ModelsJob, PostprocessJob, PrepareJob, from_json, to_json
+
+PREPARE = PrepareJob("scene.tif", "stack.tif")
+DETECT = DetectJob("stack.tif", "tile_polygons.gpkg")
+POSTPROCESS = PostprocessJob("tile_polygons.gpkg", "outlines.gpkg")
+JOBS = (PREPARE, DETECT, POSTPROCESS, ModelsJob(), DoctorJob(("models",)))
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.command)
+def test_a_job_survives_its_journey(job: Job) -> None:
+    line = to_json(job)
+    assert "\n" not in line
+    assert from_json(line) == job
+
+
+def test_text_of_any_language_survives() -> None:
+    job = dataclasses.replace(PREPARE, input="Öztal/冰川 'a' \"b\".tif")
+    assert from_json(to_json(job)) == job
+    assert to_json(job).isascii()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "Expecting value"),
+        ("not json", "Expecting value"),
+        ("[1]", "JSON object"),
+        ('{"command": "prepare"}', "protocol"),
+        ('{"protocol": 0, "command": "prepare"}', "version"),
+        ('{"protocol": 1, "command": "dance"}', "unknown command"),
+        ('{"protocol": 1, "command": ["prepare"]}', "unknown command"),
+        ('{"protocol": 1, "command": "prepare", "input": "a", "output": "b", "speed": 1}', "speed"),
+        ('{"protocol": 1, "command": "prepare", "input": "a"}', "output"),
+    ],
+)
+def test_what_is_no_job_is_refused(line: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        from_json(line)
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.command)
+def test_defaults_are_allowed(job: Job) -> None:
+    check_job(job)
+
+
+def test_every_command_has_a_job() -> None:
+    assert set(JOB_TYPES) == {"prepare", "detect", "postprocess", "models", "doctor"}
+
+
+@pytest.mark.parametrize(
+    ("job", "changes"),
+    [
+        (PREPARE, {"red": 0}),
+        (PREPARE, {"red": -1}),
+        (PREPARE, {"nir": -1}),
+        (PREPARE, {"red": "1"}),
+        (PREPARE, {"red": 1.5}),
+        (PREPARE, {"red": True}),
+        (PREPARE, {"green": 1}),
+        (PREPARE, {"sensor": "landsat"}),
+        (PREPARE, {"scale": 0.0}),
+        (PREPARE, {"scale": float("nan")}),
+        (PREPARE, {"resolution": -1.0}),
+        (PREPARE, {"resolution": float("inf")}),
+        (PREPARE, {"input": ""}),
+        (PREPARE, {"output": ""}),
+        (PREPARE, {"output": None}),
+        (DETECT, {"threshold": 0.0}),
+        (DETECT, {"threshold": 1.0}),
+        (DETECT, {"threshold": -0.1}),
+        (DETECT, {"overlap": -1.0}),
+        (DETECT, {"overlap": 90.5}),
+        (DETECT, {"device": "gpu"}),
+        (DETECT, {"batch_size": -1}),
+        (DETECT, {"models_folders": "models"}),
+        (DETECT, {"probability": ""}),
+        (POSTPROCESS, {"min_area": -1.0}),
+        (POSTPROCESS, {"fill_holes": "yes"}),
+        (POSTPROCESS, {"permafrost_min_fraction": 1.5}),
+        (POSTPROCESS, {"permafrost_action": "keep"}),
+    ],
+    ids=str,
+)
+def test_a_value_out_of_its_range_is_named(job: Job, changes: dict[str, Any]) -> None:
+    with pytest.raises(EngineError) as raised:
+        check_job(dataclasses.replace(job, **changes))
+    assert raised.value.code == "parameter"
+    assert next(iter(changes)) in raised.value.text
+
+
+def test_permafrost_classes_are_read_before_the_work() -> None:
+    check_job(dataclasses.replace(POSTPROCESS, permafrost="map.tif", permafrost_classes=">=0.5"))
+    with pytest.raises(EngineError) as raised:
+        check_job(dataclasses.replace(POSTPROCESS, permafrost="map.tif", permafrost_classes=">="))
+    assert raised.value.code == "permafrost_classes"
+
+
+@pytest.mark.parametrize(
+    ("job", "changes"),
+    [
+        (PREPARE, {"output": "scene.tif"}),
+        (PREPARE, {"output": "./folder/../scene.tif"}),
+        (DETECT, {"probability": "stack.tif"}),
+        (DETECT, {"mask": "tile_polygons.gpkg"}),
+        (POSTPROCESS, {"output": "tile_polygons.gpkg"}),
+        (POSTPROCESS, {"permafrost": "outlines.gpkg"}),
+    ],
+    ids=str,
+)
+def test_an_output_never_replaces_an_input(job: Job, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("scene.tif").touch()
+    with pytest.raises(EngineError) as raised:
+        check_job(dataclasses.replace(job, **changes))
+    assert raised.value.code == "output_is_input"
+
+
+def test_a_link_to_the_input_is_the_input(tmp_path: Path) -> None:
+    scene = tmp_path / "scene.tif"
+    scene.touch()
+    link = tmp_path / "link.tif"
+    try:
+        link.symlink_to(scene)
+    except OSError:
+        pytest.skip("this system makes no links")
+    with pytest.raises(EngineError) as raised:
+        check_job(PrepareJob(str(scene), str(link)))
+    assert raised.value.code == "output_is_input"
+
+
+def test_two_outputs_do_not_share_a_file() -> None:
+    with pytest.raises(EngineError, match="both"):
+        check_job(dataclasses.replace(DETECT, output="a.gpkg", probability="./a.gpkg"))
+
+
+@pytest.mark.parametrize(
+    ("job", "changes"),
+    [(PREPARE, {"output": "stack.img"}), (DETECT, {"output": "a.shp"}), (DETECT, {"probability": "p.png"}), (POSTPROCESS, {"output": "a"})],
+    ids=str,
+)
+def test_a_format_that_is_not_written_is_named(job: Job, changes: dict[str, Any]) -> None:
+    with pytest.raises(EngineError) as raised:
+        check_job(dataclasses.replace(job, **changes))
+    assert raised.value.code == "output_format"
+
+
+def test_json_numbers_without_a_point_are_numbers() -> None:
+    line = json.dumps({"protocol": 1, "command": "prepare", "input": "a", "output": "b.tif", "resolution": 4})
+    check_job(from_json(line))
