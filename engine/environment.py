@@ -71,8 +71,7 @@ NETWORK_TROUBLE = re.compile(
     r"|Connection refused|timed out|ConnectTimeout|ReadTimeout|ProxyError|nodename nor servname|Connection aborted|IncompleteRead"
 )
 NO_WHEEL = re.compile(r"No matching distribution found for (\S+)")
-COLLECTING = re.compile(r"^Collecting ([^\s;(\[]+)")
-DOWNLOADING = re.compile(r"^\s+Downloading (\S+?)-(\d[^-]*)-\S+ \(([^)]+)\)")
+FETCHING = re.compile(r"^\s+(?:Downloading|Using cached) (?:\S*/)?([^/\s-]+)-(\d[^-\s]*)\S* \(([^)]+)\)")
 
 
 def wanted_requirements(path: Path = REQUIREMENTS) -> str:
@@ -223,13 +222,10 @@ def _pip_install(folder: Path, requirements: str, reporter: Reporter) -> None:
             collected = 0
             for line in lines:
                 log.append(line)
-                if match := COLLECTING.match(line):
-                    collected += 1
-                    reporter.progress(0.05 + 0.75 * min(1.0, collected / (len(names) + 1)), f"Looking up {match[1]}")
-                elif match := DOWNLOADING.match(line):
-                    reporter.progress(
-                        0.05 + 0.75 * min(1.0, collected / (len(names) + 1)), f"Downloading {match[1]} {match[2]} ({match[3]})"
-                    )
+                collected += line.startswith("Collecting ")
+                if match := FETCHING.match(line):
+                    share = min(1.0, collected / max(1, len(names)))
+                    reporter.progress(0.05 + 0.75 * share, f"Fetching {match[1]} {match[2]} ({match[3]})")
                 elif line.startswith("Installing collected packages"):
                     reporter.progress(0.85, "Installing the packages")
     if not log or not any(line.startswith(("Successfully installed", "Requirement already satisfied")) for line in log):
