@@ -91,7 +91,7 @@ apt-get -q update
 apt-get -q -y -o DPkg::Lock::Timeout=600 --no-install-recommends ${suite:+-t $suite }install $*"
     get_consent "$commands"
     log=$(mktemp)
-    say "Installing $* with apt (QGIS and what it needs: some 500 MB to download) ..."
+    say "Installing $* with apt$([[ " $* " != *' qgis '* ]] || echo ' (QGIS and what it needs: some 500 MB to download)') ..."
     if ! run_as_root bash -ec "$commands" >"$log" 2>&1 </dev/null; then
         tail -n 15 "$log" >&2
         fail "apt could not install $*. The whole log: $log"

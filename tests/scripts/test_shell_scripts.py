@@ -67,6 +67,43 @@ def test_the_keyring_is_the_mirrors_own(name: str, text: str, keyring: str, tmp_
     assert shell(f"keyring_of {tmp_path / name} http://mirror.example/debian/").stdout.strip() == keyring
 
 
+def fake_apt(path: Path, *targets: str) -> None:
+    """An ``apt-get indextargets`` that knows these targets: suite, component, address, source entry."""
+    suites = "\n".join(target.split()[0] for target in targets)
+    program(path / "apt-get", f"case \"$*\" in *COMPONENT*) echo '{chr(10).join(targets)}' ;; *) echo '{suites}' ;; esac")
+
+
+def test_backports_come_from_the_machines_own_mirror(tmp_path: Path) -> None:
+    source = tmp_path / "debian.list"
+    source.write_text("deb [signed-by=/keys/debian.gpg] http://mirror.example/debian bookworm main\n")
+    fake_apt(
+        tmp_path,
+        f"bookworm-security main http://security.example/debian/ {source}:2",
+        f"bookworm non-free http://mirror.example/debian/ {source}:1",
+        f"bookworm main http://mirror.example/debian/ {source}:1",
+    )
+    target = tmp_path / "backports.sources"
+    commands = shell("backports_commands bookworm", tmp_path).stdout
+    written = commands.replace("/etc/apt/sources.list.d/bookworm-backports.sources", str(target))
+    subprocess.run(["bash", "-ec", written], check=True)
+    assert target.read_text() == (
+        "Types: deb\nURIs: http://mirror.example/debian/\nSuites: bookworm-backports\nComponents: main\nSigned-By: /keys/debian.gpg\n"
+    )
+
+
+def test_backports_that_are_there_are_not_added_again(tmp_path: Path) -> None:
+    fake_apt(tmp_path, "bookworm main http://mirror.example/debian/ x:1", "bookworm-backports main http://mirror.example/debian/ x:2")
+    done = shell("backports_commands bookworm", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_machine_without_a_debian_mirror_is_told_what_to_do(tmp_path: Path) -> None:
+    fake_apt(tmp_path, "stretch main http://mirror.example/debian/ x:1")
+    done = shell("backports_commands bookworm", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Install QGIS 3.40 or later by hand" in done.stderr
+
+
 def test_a_failed_step_tells_the_engines_words_and_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     program(
         tmp_path / "qgis_process", "cat > /dev/null; echo 'QStandardPaths: noise' >&2; echo 'ERROR:\tscene.tif has no CRS.' >&2; exit 1"
