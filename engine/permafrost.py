@@ -343,9 +343,8 @@ def _within(outlines: NDArray[np.object_], polygons: NDArray[np.object_]) -> NDA
     polygon, outline = polygon[divided], outline[divided]
     pieces = shapely.intersection(outlines[outline], polygons[polygon])
     order = np.argsort(outline, kind="stable")
-    owners, first = np.unique(outline[order], return_index=True)
-    for owner, start, end in zip(owners, first, np.append(first[1:], len(order)), strict=True):
-        parts[owner] = shapely.union_all(pieces[order[start:end]])
+    for owner, start, count in zip(*np.unique(outline[order], return_index=True, return_counts=True), strict=True):
+        parts[owner] = shapely.union_all(pieces[order[start : start + count]])
     return parts
 
 

@@ -29,6 +29,9 @@ from jobs import PERMAFROST_ACTIONS, PostprocessJob
 LOOKED_TWICE = 1.5
 """Mean number of tiles over a polygon from which a second tile saw at least half of it and could have confirmed it."""
 
+GROUPS_AT_ONCE = 64
+"""Groups of polygons that one thread unites between two looks at whether the person cancelled."""
+
 DECIMALS_METRES, DECIMALS_DEGREES = 4, 9
 """A tenth of a millimetre. Tiles compute the same pixel corner with different rounding; it has to become the same point."""
 
@@ -55,10 +58,9 @@ class TilePolygons:
     def of(cls, layer: PolygonLayer) -> TilePolygons:
         """The polygons of a layer; those of several parts come apart, coordinates are kept to 0.1 mm."""
         parts, row = shapely.get_parts(layer.geometries, return_index=True)
-        decimals = DECIMALS_DEGREES if layer.crs.is_geographic else DECIMALS_METRES
-        parts = shapely.transform(parts, lambda places: np.round(places, decimals))
+        polygons = _on_fine_grid(parts, DECIMALS_DEGREES if layer.crs.is_geographic else DECIMALS_METRES)
         tile = np.unique(layer.fields["tile"].astype(str), return_inverse=True)[1][row] if "tile" in layer.fields else None
-        return cls(parts, tile, *(_numbers(layer, name)[row] for name in ("coverage", "probability_mean", "probability_max")))
+        return cls(polygons, tile, *(_numbers(layer, name)[row] for name in ("coverage", "probability_mean", "probability_max")))
 
     def where(self, kept: NDArray[np.bool_]) -> TilePolygons:
         """Those of the polygons that ``kept`` (n,) marks."""
@@ -145,10 +147,10 @@ def _outlines(layer: PolygonLayer, job: PostprocessJob, reporter: Reporter) -> t
     steps.append(_step("fill_holes", steps[-1]["out"], len(polygons)))
 
     reporter.progress(0.2, "step 4: support by other tiles")
-    pairs = meeting_pairs(polygons.geometries)
+    pairs, clearly = meeting_pairs(polygons.geometries)
     reporter.check_cancelled()
     if job.require_support and polygons.tile is not None:
-        kept = _supported_or_unjudged(polygons, pairs, reporter)
+        kept = _supported_or_unjudged(polygons, pairs, clearly, reporter)
         polygons, pairs = polygons.where(kept), _renumbered(pairs, kept)
     steps.append(_step("support", steps[-1]["out"], len(polygons)))
 
@@ -186,44 +188,50 @@ def fill_holes(polygons: NDArray[np.object_], group: NDArray[np.intp]) -> tuple[
     return filled, free
 
 
-def meeting_pairs(polygons: NDArray[np.object_]) -> NDArray[np.intp]:
-    """Pairs (m, 2) of polygons that have a point in common, smaller index first."""
+def meeting_pairs(polygons: NDArray[np.object_]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Pairs (m, 2) of polygons that have a point in common, smaller index first, and whether they clearly share ground (m,).
+
+    Clearly: an inner point of one lies in the other. The cheapest test there is settles most pairs of tile polygons.
+    """
+    inner_points = shapely.point_on_surface(polygons)
+    shapely.prepare(polygons)
     pairs = shapely.STRtree(polygons).query(polygons)
     first, second = pairs[:, pairs[0] < pairs[1]]
-    meeting = shapely.intersects(polygons[first], polygons[second])
-    return np.column_stack([first[meeting], second[meeting]])
+    clearly = shapely.contains(polygons[first], inner_points[second]) | shapely.contains(polygons[second], inner_points[first])
+    meeting = clearly.copy()
+    meeting[~clearly] = shapely.intersects(polygons[first[~clearly]], polygons[second[~clearly]])
+    return np.column_stack([first[meeting], second[meeting]]), clearly[meeting]
 
 
-def supported(polygons: NDArray[np.object_], tile: NDArray[np.intp], pairs: NDArray[np.intp]) -> NDArray[np.bool_]:
+def supported(
+    polygons: NDArray[np.object_], tile: NDArray[np.intp], pairs: NDArray[np.intp], clearly: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     """Which polygons (n,) share ground with a polygon of another tile; an edge or a corner is no ground.
 
     Parameters
     ----------
     polygons : (n,) Polygon
     tile : (n,) the tile of each
-    pairs : (m, 2) from :func:`meeting_pairs`
+    pairs, clearly : (m, 2), (m,) from :func:`meeting_pairs`
 
     Source
     ------
     Lin et al. (2024), section 3.4.2, step 4.
     """
-    first, second = pairs[tile[pairs[:, 0]] != tile[pairs[:, 1]]].T
-    inner_points = shapely.point_on_surface(polygons)
-    shapely.prepare(polygons)
-    clearly = shapely.contains(polygons[first], inner_points[second]) | shapely.contains(polygons[second], inner_points[first])
     marks = np.zeros(len(polygons), dtype=bool)
-    marks[first[clearly]] = marks[second[clearly]] = True
-    open_ = ~(marks[first] & marks[second])
-    first, second = first[open_], second[open_]
-    sharing = ~shapely.touches(polygons[first], polygons[second])
-    marks[first[sharing]] = marks[second[sharing]] = True
+    of_two_tiles = tile[pairs[:, 0]] != tile[pairs[:, 1]]
+    marks[pairs[of_two_tiles & clearly]] = True
+    doubtful = pairs[of_two_tiles & ~clearly & ~marks[pairs].all(axis=1)]
+    marks[doubtful[~shapely.touches(polygons[doubtful[:, 0]], polygons[doubtful[:, 1]])]] = True
     return marks
 
 
-def _supported_or_unjudged(polygons: TilePolygons, pairs: NDArray[np.intp], reporter: Reporter) -> NDArray[np.bool_]:
+def _supported_or_unjudged(
+    polygons: TilePolygons, pairs: NDArray[np.intp], clearly: NDArray[np.bool_], reporter: Reporter
+) -> NDArray[np.bool_]:
     """Step 4 spares what only one tile looked at, and what nobody knows how many tiles looked at."""
     assert polygons.tile is not None
-    alone = ~supported(polygons.geometries, polygons.tile, pairs)
+    alone = ~supported(polygons.geometries, polygons.tile, pairs, clearly)
     unknown = np.isnan(polygons.coverage)
     if unknown.any():
         reporter.warning(
@@ -255,23 +263,23 @@ def unite(polygons: NDArray[np.object_], pairs: NDArray[np.intp], reporter: Repo
     """
     shapes: list[shapely.Geometry] = []
     became = np.zeros(len(polygons), dtype=np.intp)
-    done = 0
     groups = list(_groups(connected_components(len(polygons), pairs)))
+    batches = [groups[start : start + GROUPS_AT_ONCE] for start in range(0, len(groups), GROUPS_AT_ONCE)]
+
+    def united(batch: list[NDArray[np.intp]]) -> list[shapely.Geometry]:
+        return [shapely.union_all(polygons[members]) if len(members) > 1 else polygons[members[0]] for members in batch]
+
     with ThreadPoolExecutor() as pool:
         try:
-            unions = pool.map(lambda members: shapely.union_all(polygons[members]) if len(members) > 1 else polygons[members[0]], groups)
-            for number, (members, union) in enumerate(zip(groups, unions, strict=True)):
-                if number % 64 == 0:
-                    reporter.progress(done / len(polygons))
-                became[members] = len(shapes)
-                if union.geom_type == "Polygon":
-                    shapes.append(union)
-                else:
+            for number, (batch, unions) in enumerate(zip(batches, pool.map(united, batches), strict=True)):
+                reporter.progress(number / len(batches))
+                for members, union in zip(batch, unions, strict=True):
                     parts = shapely.get_parts(union)
-                    member, part = shapely.STRtree(parts).query(shapely.point_on_surface(polygons[members]), predicate="intersects")
-                    became[members[member]] += part
+                    became[members] = len(shapes)
+                    if len(parts) > 1:
+                        member, part = shapely.STRtree(parts).query(shapely.point_on_surface(polygons[members]), predicate="intersects")
+                        became[members[member]] += part
                     shapes.extend(parts)
-                done += len(members)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -361,6 +369,16 @@ def _from_north_to_south(shapes: NDArray[np.object_], crs: CRS) -> NDArray[np.in
     centres = shapely.get_coordinates(shapely.centroid(shapes))
     longitude, latitude = Transformer.from_crs(crs, 4326, always_xy=True).transform(centres[:, 0], centres[:, 1])
     return np.lexsort((longitude, -np.asarray(latitude)))
+
+
+def _on_fine_grid(polygons: NDArray[np.object_], decimals: int) -> NDArray[np.object_]:
+    """Polygons (n,) with rounded coordinates, but those as they were that rounding would spoil."""
+    places = shapely.get_coordinates(polygons)
+    rounded = np.round(places, decimals)
+    if (places == rounded).all():
+        return polygons
+    on_grid = shapely.set_coordinates(polygons.copy(), rounded)
+    return np.where(shapely.is_valid(on_grid), on_grid, polygons)
 
 
 def _numbers(layer: PolygonLayer, name: str) -> NDArray[np.float64]:
