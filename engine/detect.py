@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import rasterio
@@ -33,6 +33,8 @@ from engine.tiling import BlendedRows, LookedTiles, TilePlan, pad_to_tile, plan_
 from engine.vectors import PolygonLayer, driver_for, read_polygons
 from jobs import DEVICES, DetectJob
 
+T = TypeVar("T")
+R = TypeVar("R")
 PASSPORT = "ROCK_GLACIER_MAPPER"
 SAME_GSD = 0.05
 """A stack whose pixels are within 5 % of the model's is read as it is: resampling would blur more than it mends."""
@@ -150,6 +152,21 @@ class Scene:
             yield Strip(pad_to_tile(stack, plan.tile), valid)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Tiles of one row of tiles that go through the network together; a row without any has one empty batch.
+
+    ``tile_columns`` their columns in the plan; ``tiles`` (n, channels, tile, tile); ``valid`` that of their strip;
+    ``ends_row`` True for the last of the row.
+    """
+
+    tile_row: int
+    tile_columns: list[int]
+    tiles: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    ends_row: bool
+
+
 def _look(
     scene: Scene,
     plan: TilePlan,
@@ -159,52 +176,69 @@ def _look(
     rows: RowWriter | None,
     reporter: Reporter,
 ) -> int:
-    """Run the network over all tiles of a scene; the number of tiles skipped. The next strip is read meanwhile."""
+    """Run the network over all tiles of a scene; the number of tiles skipped.
+
+    While the network looks at a batch, the one before is outlined and blended and the next strip is read.
+    """
     blended = BlendedRows(plan.padded_columns, plan.tile)
     looked_tiles = LookedTiles(plan)
     held: deque[TileObjects] = deque()  # their coverage is known when the rows of tiles that overlap them are
-    skipped = 0
-    with ThreadPoolExecutor(1) as reader:
+    looked = 0
+    ends = (*plan.row_starts[1:], plan.rows)
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as computer:
         strips = scene.strips(plan)
-        upcoming = reader.submit(next, strips)
-        for tile_row, (start, following) in enumerate(zip(plan.row_starts, (*plan.row_starts[1:], plan.rows), strict=True)):
-            is_last = following == plan.rows
-            strip = upcoming.result()
-            if not is_last:
-                upcoming = reader.submit(next, strips)
-            looked = np.zeros(len(plan.column_starts), bool) if strip is None else tiles_with_any(strip.valid, plan)
-            looked_tiles.add_row(start, looked)
-            skipped += int((~looked).sum())
-            if strip is not None:
-                for tile_columns in _batches(np.flatnonzero(looked).tolist(), network.batch_size):
-                    columns = [plan.column_starts[tile_column] for tile_column in tile_columns]
-                    probabilities = network.run(np.stack([strip.stack[:, :, column : column + plan.tile] for column in columns]))
-                    for tile_column, column, probability in zip(tile_columns, columns, probabilities, strict=True):
-                        valid = strip.valid[:, column : column + plan.tile]
-                        if rows is not None:
-                            blended.add(column, probability, valid)
-                        number = plan.number(tile_row, tile_column)
-                        objects = trace_tile(probability, (probability >= threshold) & valid, number, start, column)
-                        if objects is not None:
-                            held.append(objects)
-                    _tell(reporter, plan, plan.number(tile_row, tile_columns[-1]))
-            while held and (is_last or held[0].row + plan.tile <= following):
-                objects = held.popleft()
-                polygons.add(objects, objects.coverage(looked_tiles.counts(objects.row, objects.column)))
-            looked_tiles.forget_before(held[0].row if held else following)
-            if rows is not None:
-                rows.add(blended.finish(following - start)[:, : plan.columns])
-            _tell(reporter, plan, plan.number(tile_row + 1, 0) - 1)
-    return skipped
+        read = (strip for _, strip in _one_ahead(reader, lambda _: next(strips), plan.row_starts))
+        for batch, probabilities in _one_ahead(
+            computer, lambda batch: network.run(batch.tiles), _batches(read, plan, network, looked_tiles)
+        ):
+            start, end = plan.row_starts[batch.tile_row], ends[batch.tile_row]
+            for tile_column, probability in zip(batch.tile_columns, probabilities, strict=True):
+                column = plan.column_starts[tile_column]
+                valid = batch.valid[:, column : column + plan.tile]
+                if rows is not None:
+                    blended.add(column, probability, valid)
+                number = plan.number(batch.tile_row, tile_column)
+                objects = trace_tile(probability, (probability >= threshold) & valid, number, start, column)
+                if objects is not None:
+                    held.append(objects)
+            looked += len(batch.tile_columns)
+            if batch.ends_row:
+                while held and (end == plan.rows or held[0].row + plan.tile <= end):
+                    objects = held.popleft()
+                    polygons.add(objects, objects.coverage(looked_tiles.counts(objects.row, objects.column)))
+                looked_tiles.forget_before(held[0].row if held else end)
+                if rows is not None:
+                    rows.add(blended.finish(end - start)[:, : plan.columns])
+            done = plan.number(batch.tile_row + 1, 0) - 1 if batch.ends_row else plan.number(batch.tile_row, batch.tile_columns[-1])
+            reporter.progress(done / plan.count, f"tile {done} of {plan.count}")
+    return plan.count - looked
 
 
-def _tell(reporter: Reporter, plan: TilePlan, done: int) -> None:
-    reporter.progress(done / plan.count, f"tile {done} of {plan.count}")
+def _batches(strips: Iterable[Strip | None], plan: TilePlan, network: Network, looked_tiles: LookedTiles) -> Iterator[Batch]:
+    for tile_row, strip in enumerate(strips):
+        looked = np.zeros(len(plan.column_starts), bool) if strip is None else tiles_with_any(strip.valid, plan)
+        looked_tiles.add_row(plan.row_starts[tile_row], looked)
+        if strip is None or not looked.any():
+            yield Batch(tile_row, [], np.empty((0, 0, 0, 0), np.float32), np.empty((0, 0), bool), ends_row=True)
+            continue
+        waiting = np.flatnonzero(looked).tolist()
+        while waiting:
+            tile_columns, waiting = waiting[: network.batch_size], waiting[network.batch_size :]
+            starts = [plan.column_starts[tile_column] for tile_column in tile_columns]
+            tiles = np.stack([strip.stack[:, :, start : start + plan.tile] for start in starts])
+            yield Batch(tile_row, tile_columns, tiles, strip.valid, ends_row=not waiting)
 
 
-def _batches(items: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _one_ahead(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+    """Each item with what became of it, in order; the next one is worked on meanwhile."""
+    earlier: deque[tuple[T, Future[R]]] = deque()
+    for item in items:
+        earlier.append((item, pool.submit(work, item)))
+        if len(earlier) > 1:
+            done, result = earlier.popleft()
+            yield done, result.result()
+    for done, result in earlier:
+        yield done, result.result()
 
 
 class RowWriter:

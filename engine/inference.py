@@ -68,7 +68,7 @@ class Network:
             ``model_output`` when the network answers with something else than probabilities, ``model_card`` when its
             answer has another size than its card promises, ``out_of_memory``, ``network_failed``.
         """
-        answers: list[NDArray[np.float32]] = []
+        answers: list[NDArray[np.float32]] = [np.empty((0, *tiles.shape[2:]), np.float32)]
         done = 0
         while done < len(tiles):
             batch = tiles[done : done + self.batch_size]
@@ -183,6 +183,8 @@ def _open_session(card: ModelCard, providers: list[Any]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cores()
     options.log_severity_level = ERRORS
+    # threads that spin while they wait take the cores from the thread that outlines and blends, and from other programs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wants_cuda = providers[0] != "CPUExecutionProvider"
     with _quiet() if wants_cuda else contextlib.nullcontext():
         if wants_cuda:

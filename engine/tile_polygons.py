@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from engine.rasters import Grid
 from engine.vectors import PolygonLayer, driver_for, read_polygons, reproject, write_layer
 
 LAYER = "tile_polygons"
-POLYGONS_IN_MEMORY = 4096
+FIELDS = ("tile", "probability_mean", "probability_max", "area_m2", "coverage")
+POLYGONS_IN_MEMORY = 1024
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def trace_tile(probability: NDArray[np.float32], positive: NDArray[np.bool_], ti
     pixels = np.flatnonzero(labels)
     owner = labels[pixels] - 1
     values = probability.ravel()[pixels]
-    highest = np.zeros(len(polygons))
-    np.maximum.at(highest, owner, values)
+    in_order = np.argsort(owner, kind="stable")
+    highest = np.maximum.reduceat(values[in_order], np.searchsorted(owner[in_order], np.arange(len(polygons)))).astype(np.float64)
     mean = _mean_per_owner(values, owner, len(polygons))
     placed = shapely.transform(polygons, lambda places: places + (column, row))
     return TileObjects(tile, row, column, placed, pixels, owner, mean, highest)
@@ -95,14 +95,15 @@ class TilePolygonFile:
         self._place = place
         self._streamed = place.with_suffix(".gpkg")  # not every format can be appended to
         self._working, self._crs = working, crs
-        self._waiting: list[tuple[TileObjects, NDArray[np.float64]]] = []
+        self._waiting: list[tuple[NDArray[np.generic], ...]] = []  # per tile: polygons and the values of FIELDS but the area
         self._waiting_count = 0
         self._exists = False
         self.count = 0
 
     def add(self, objects: TileObjects, coverage: NDArray[np.float64]) -> None:
         """Take in a tile's objects with the coverage of each."""
-        self._waiting.append((objects, coverage))
+        tile = np.full(len(coverage), objects.tile, np.int64)
+        self._waiting.append((objects.polygons, tile, objects.mean, objects.highest, coverage))
         self._waiting_count += len(coverage)
         self.count += len(coverage)
         if self._waiting_count >= POLYGONS_IN_MEMORY:
@@ -117,27 +118,15 @@ class TilePolygonFile:
             self._streamed.unlink()
 
     def _write_waiting(self) -> None:
-        write_layer(self._streamed, self._layer(self._waiting), LAYER, "Polygon", "GPKG", append=self._exists)
+        nothing = (np.empty(0, object), np.empty(0, np.int64), *[np.empty(0)] * 3)
+        polygons, tile, mean, highest, coverage = (np.concatenate(parts) for parts in zip(nothing, *self._waiting, strict=True))
+        on_map = _to_map(polygons, self._working.transform)
+        outlines = reproject(on_map, CRS.from_wkt(self._working.crs.to_wkt()), self._crs)
+        area = geodesic_area(outlines, self._crs)
+        values = dict(zip(FIELDS, (tile, mean, highest, area, coverage), strict=True))
+        write_layer(self._streamed, PolygonLayer(outlines, self._crs, values), LAYER, "Polygon", "GPKG", append=self._exists)
         self._exists = True
         self._waiting, self._waiting_count = [], 0
-
-    def _layer(self, tiles: Sequence[tuple[TileObjects, NDArray[np.float64]]]) -> PolygonLayer:
-        polygons = np.concatenate([np.empty(0, object), *(objects.polygons for objects, _ in tiles)])
-        working_crs = CRS.from_wkt(self._working.crs.to_wkt())
-        on_map = reproject(_to_map(polygons, self._working.transform), working_crs, self._crs)
-        counts = [len(objects.polygons) for objects, _ in tiles]
-
-        def joined(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-            return np.concatenate([np.empty(0), *values])
-
-        fields: dict[str, NDArray[np.generic]] = {
-            "tile": np.repeat(np.array([objects.tile for objects, _ in tiles], np.int64), counts),
-            "probability_mean": joined([objects.mean for objects, _ in tiles]),
-            "probability_max": joined([objects.highest for objects, _ in tiles]),
-            "area_m2": geodesic_area(on_map, self._crs),
-            "coverage": joined([coverage for _, coverage in tiles]),
-        }
-        return PolygonLayer(on_map, self._crs, fields)
 
 
 def _to_map(polygons: NDArray[np.object_], transform: Affine) -> NDArray[np.object_]:

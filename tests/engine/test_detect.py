@@ -25,7 +25,7 @@ from jobs import DetectJob
 from tests.engine import networks
 from tests.engine.networks import GSD, NORTH_UP, TILE, landscape, write_stack
 
-FIELDS = ["tile", "probability_mean", "probability_max", "area_m2", "coverage"]
+FIELDS = ["tile", "probability_mean", "probability_max", "area_m2", "coverage"]  # what Post-process and styles rely on
 
 
 @pytest.fixture
