@@ -18,6 +18,9 @@ from engine.outputs import whole_file
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
 
+GPKG_VERSION = "1.2"
+"""Of the GeoPackages written: the GDAL of QGIS 3.40 on several systems warns of 1.4, the default of the engine's own."""
+
 
 @dataclass(frozen=True)
 class PolygonLayer:
@@ -119,6 +122,7 @@ def write_layer(place: Path, layer: PolygonLayer, name: str, geometry_type: str,
             geometry_type=geometry_type,
             crs=layer.crs.to_wkt(),
             append=append,
+            dataset_options={"VERSION": GPKG_VERSION} if driver == "GPKG" and not append else {},
         )
     except pyogrio.errors.DataSourceError as error:
         raise OSError(str(error)) from error

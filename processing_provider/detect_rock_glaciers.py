@@ -24,7 +24,7 @@ from qgis.core import (
 from ..jobs import DEVICES, DetectJob
 from .engine_algorithm import EngineAlgorithm, Parameters
 from .engine_home import installed_models, models_folder
-from .layers import PROBABILITY, TILE_POLYGONS, raster_path
+from .layers import PROBABILITY, TILE_POLYGONS, raster_path, why_unreadable
 from .translation import tr
 
 LARGEST_OVERLAP = 90.0
@@ -113,7 +113,7 @@ class DetectRockGlaciers(EngineAlgorithm):
             tr("GeoTIFF: probability of rock glacier, 0-1, tiles blended, on the grid of the stack."),
         )
         self.addOutput(QgsProcessingOutputNumber(self.COUNT, tr("Number of tile polygons")))
-        self.addOutput(QgsProcessingOutputNumber(self.TILES, tr("Number of tiles looked at")))
+        self.addOutput(QgsProcessingOutputNumber(self.TILES, tr("Number of tiles")))
         self.addOutput(QgsProcessingOutputString(self.DEVICE_USED, tr("Device used (CUDA or CPU)")))
 
     def checkParameterValues(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
@@ -121,6 +121,9 @@ class DetectRockGlaciers(EngineAlgorithm):
         fine, message = super().checkParameterValues(parameters, context)
         if not fine:
             return fine, message
+        stack = self.parameterAsRasterLayer(parameters, self.INPUT, context)
+        if stack is not None and (why := why_unreadable(stack)):
+            return False, why
         threshold = self.optional_number(parameters, self.THRESHOLD, context)
         if threshold is not None and not 0 < threshold < 1:
             return False, tr("THRESHOLD is {:g}; a probability threshold lies between 0 and 1.").format(threshold)

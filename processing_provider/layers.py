@@ -11,7 +11,6 @@ from qgis.core import (
     QgsMapLayer,
     QgsMultiBandColorRenderer,
     QgsProcessingContext,
-    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsRasterLayer,
@@ -25,20 +24,17 @@ STRETCH_SAMPLE = 250_000
 """Shares of the pixels that the true colour stretch leaves darker and not brighter, and how many pixels it looks at."""
 
 
-def raster_path(layer: QgsRasterLayer) -> str:
-    """What the engine opens a raster layer by: a file, a subdataset or an online raster, as GDAL names it.
+def why_unreadable(layer: QgsRasterLayer) -> str:
+    """Why the engine cannot read a raster layer, in words; empty when GDAL reads it."""
+    if layer.providerType() == "gdal":
+        return ""
+    return tr("{} is a layer of the type {}, which only QGIS can read. Export it to a GeoTIFF first (Export > Save As…, raw data).").format(
+        layer.name(), layer.providerType()
+    )
 
-    Raises
-    ------
-    QgsProcessingException
-        for layers that GDAL does not read (WMS, virtual and database rasters).
-    """
-    if layer.providerType() != "gdal":
-        raise QgsProcessingException(
-            tr(
-                "{} is a layer of the type {}, which only QGIS can read. Export it to a GeoTIFF first (Export > Save As…, raw data)."
-            ).format(layer.name(), layer.providerType())
-        )
+
+def raster_path(layer: QgsRasterLayer) -> str:
+    """What the engine opens a raster layer by: a file, a subdataset or an online raster, as GDAL names it."""
     return re.split(r"\|(?:option|authcfg|credential):", layer.source())[0]
 
 

@@ -24,11 +24,12 @@ from qgis.core import (
 
 from ..jobs import PERMAFROST_ACTIONS, PostprocessJob
 from .engine_algorithm import EngineAlgorithm, Parameters
-from .layers import OUTLINES, raster_path
+from .layers import OUTLINES, raster_path, why_unreadable
 from .translation import tr
 
-CLASSES = re.compile(r"\s*(?:[<>]=?|[=!]=)?\s*-?\d+(?:\.\d+)?(?:\s*,\s*-?\d+(?:\.\d+)?)*\s*")
-"""As the engine reads it."""
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+CLASSES = re.compile(rf"\s*(?:(?:<=|>=|==|!=|=|<|>)\s*{NUMBER}|[^<>=!,;]+(?:[,;][^<>=!,;]+)*)\s*")
+"""A condition, or values; the engine knows more about them once it has seen the map."""
 
 
 class PostprocessPolygons(EngineAlgorithm):
@@ -139,12 +140,17 @@ class PostprocessPolygons(EngineAlgorithm):
         fine, message = super().checkParameterValues(parameters, context)
         if not fine:
             return fine, message
+        permafrost = self.parameterAsLayer(parameters, self.PERMAFROST, context)
+        if permafrost is None and parameters.get(self.PERMAFROST):
+            return False, tr("The permafrost map {} could not be read.").format(parameters[self.PERMAFROST])
+        if isinstance(permafrost, QgsRasterLayer) and (why := why_unreadable(permafrost)):
+            return False, why
         fraction = self.parameterAsDouble(parameters, self.PERMAFROST_MIN_FRACTION, context)
         if not 0 <= fraction <= 1:
             return False, tr("PERMAFROST_MIN_FRACTION is {:g}; a share lies between 0 and 1.").format(fraction)
         classes = self._classes(parameters, context)
         if not CLASSES.fullmatch(classes):
-            return False, tr("PERMAFROST_CLASSES is “{}”. Give values (1 or 1,3) or a condition (>=0.5).").format(classes)
+            return False, tr("PERMAFROST_CLASSES is “{}”. Give values (1 or 1,3) or one condition (>=0.5).").format(classes)
         return True, ""
 
     def prepareAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> bool:
@@ -157,8 +163,6 @@ class PostprocessPolygons(EngineAlgorithm):
             self._permafrost, self._permafrost_layer = raster_path(permafrost), None
         else:
             self._permafrost, self._permafrost_layer = self.polygons_path(parameters, self.PERMAFROST, context, feedback)
-        if parameters.get(self.PERMAFROST) and self._permafrost is None:
-            raise QgsProcessingException(tr("The permafrost map could not be read: {}").format(parameters[self.PERMAFROST]))
         return True
 
     def processAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from qgis.core import (
 
 from ..jobs import SENSORS, PrepareJob
 from .engine_algorithm import EngineAlgorithm, Parameters
-from .layers import TRUE_COLOUR, raster_path
+from .layers import TRUE_COLOUR, raster_path, why_unreadable
 from .translation import tr
 
 
@@ -104,6 +104,8 @@ class PrepareSpectralStack(EngineAlgorithm):
         bands = self._bands(parameters, context)
         used = [band for band in bands.values() if band]
         if scene is not None:
+            if why := why_unreadable(scene):
+                return False, why
             for name, band in bands.items():
                 if band > scene.bandCount():
                     advice = tr(" For a scene without near-infrared, leave NIR empty or give 0.") if name == self.NIR else ""

@@ -1,0 +1,251 @@
+"""What the algorithms ask for and hand over, and what they refuse before the engine starts."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qgis.core import Qgis, QgsProcessingContext, QgsProcessingModelAlgorithm, QgsProcessingOutputLayerDefinition
+from qgis.PyQt.QtCore import QUrl
+
+from tests.plugin.samples import save, tile_polygon_layer, write_raster
+
+SENSORS = ["auto", "reflectance", "sentinel2_l2a", "landsat_c2_l2", "planetscope_sr", "gaofen_pms", "naip", "custom"]
+
+# name: (type, default, optional, advanced)
+PARAMETERS = {
+    "preparespectralstack": {
+        "INPUT": ("raster", None, False, False),
+        "RED": ("band", 1, False, False),
+        "GREEN": ("band", 2, False, False),
+        "BLUE": ("band", 3, False, False),
+        "NIR": ("band", 4, True, False),
+        "SENSOR": ("enum", "auto", False, False),
+        "SCALE": ("number", 1.0, False, True),
+        "OFFSET": ("number", 0.0, False, True),
+        "RESOLUTION": ("number", 0.0, False, False),
+        "OUTPUT": ("rasterDestination", None, False, False),
+    },
+    "detectrockglaciers": {
+        "INPUT": ("raster", None, False, False),
+        "MODEL": ("string", "", True, False),
+        "THRESHOLD": ("number", None, True, False),
+        "OVERLAP": ("number", None, True, False),
+        "DEVICE": ("enum", "auto", False, False),
+        "MASK": ("source", None, True, False),
+        "BATCH_SIZE": ("number", 0, False, True),
+        "OUTPUT": ("sink", None, False, False),
+        "PROBABILITY": ("rasterDestination", None, True, False),
+    },
+    "postprocesspolygons": {
+        "INPUT": ("source", None, False, False),
+        "MIN_AREA": ("number", 22000.0, False, False),
+        "FILL_HOLES": ("boolean", True, False, False),
+        "REQUIRE_SUPPORT": ("boolean", True, False, False),
+        "PERMAFROST": ("layer", None, True, False),
+        "PERMAFROST_CLASSES": ("string", "1", True, False),
+        "PERMAFROST_FIELD": ("field", None, True, True),
+        "PERMAFROST_MIN_FRACTION": ("number", 0.5, False, False),
+        "PERMAFROST_ACTION": ("enum", "flag", False, False),
+        "OUTPUT": ("sink", None, False, False),
+    },
+}
+OUTPUTS = {
+    "preparespectralstack": {"OUTPUT": "outputRaster"},
+    "detectrockglaciers": {
+        "OUTPUT": "outputVector",
+        "PROBABILITY": "outputRaster",
+        "COUNT": "outputNumber",
+        "TILES": "outputNumber",
+        "DEVICE_USED": "outputString",
+    },
+    "postprocesspolygons": {"OUTPUT": "outputVector", "COUNT": "outputNumber", "TOTAL_AREA": "outputNumber"},
+}
+NAMES = list(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters(algorithm, name):
+    found = {
+        parameter.name(): (
+            parameter.type(),
+            parameter.defaultValue(),
+            bool(parameter.flags() & Qgis.ProcessingParameterFlag.Optional),
+            bool(parameter.flags() & Qgis.ProcessingParameterFlag.Advanced),
+        )
+        for parameter in algorithm(name).parameterDefinitions()
+    }
+    assert found == PARAMETERS[name]
+    assert list(found) == list(PARAMETERS[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs(algorithm, name):
+    assert {output.name(): output.type() for output in algorithm(name).outputDefinitions()} == OUTPUTS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "options"),
+    [
+        ("preparespectralstack", "SENSOR", SENSORS),
+        ("detectrockglaciers", "DEVICE", ["auto", "cuda", "cpu"]),
+        ("postprocesspolygons", "PERMAFROST_ACTION", ["flag", "drop"]),
+    ],
+)
+def test_enums_are_static_strings(algorithm, name, parameter, options):
+    definition = algorithm(name).parameterDefinition(parameter)
+    assert definition.options() == options
+    assert definition.usesStaticStrings()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help(algorithm, name):
+    candidate = algorithm(name)
+    for parameter in candidate.parameterDefinitions():
+        assert parameter.help(), parameter.name()
+    text = candidate.shortHelpString()
+    assert text == html.unescape(text) and "<" not in text and "\n" not in text
+    assert candidate.tags() and candidate.groupId() == "mapping"
+    assert Path(QUrl(candidate.helpUrl()).toLocalFile()).is_file()
+    assert Path(candidate.svgIconPath()).is_file() and not candidate.icon().isNull()
+
+
+def test_the_chain_asks_for_what_its_steps_ask_for(algorithm):
+    chain = algorithm("rockglacierchain")
+    asked = [parameter.name() for parameter in chain.parameterDefinitions() if not parameter.isDestination()]
+    known = {name for parameters in PARAMETERS.values() for name in parameters}
+    assert set(asked) <= known and asked[0] == "INPUT" and {"SENSOR", "PERMAFROST", "MODEL"} <= set(asked)
+    assert {output.name() for output in chain.outputDefinitions()} == {"stack", "probability", "tile_polygons", "outlines"}
+    assert chain.displayName() == chain.create({}).displayName() == "Map rock glaciers (scene to outlines)"
+
+
+def test_the_shipped_model_is_what_its_script_makes(plugin, tmp_path):
+    root = Path(__file__).resolve().parents[2]
+    spec = importlib.util.spec_from_file_location("make_model3", root / "scripts" / "make_model3.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    made, shipped = script.build(), QgsProcessingModelAlgorithm()
+    assert made.toFile(str(tmp_path / "made.model3")) and shipped.fromFile(str(script.TARGET))
+    made.fromFile(str(tmp_path / "made.model3"))
+    assert made.toVariant() == shipped.toVariant()
+    assert shipped.validate() == (True, [])
+
+
+@pytest.fixture
+def refused(algorithm):
+    """What an algorithm says against parameters before it runs; empty when it accepts them."""
+
+    def check(name, parameters):
+        fine, message = algorithm(name).checkParameterValues(parameters, QgsProcessingContext())
+        assert fine == (not message)
+        return message
+
+    return check
+
+
+class TestPrepareChecks:
+    NAME = "preparespectralstack"
+
+    @pytest.mark.parametrize(
+        ("parameters", "words"),
+        [
+            ({}, []),
+            ({"NIR": 0}, []),
+            ({"NIR": ""}, []),
+            ({"NIR": None}, []),
+            ({"NIR": 5}, ["NIR is band 5", "4 bands", "leave NIR empty"]),
+            ({"RED": 7}, ["RED is band 7", "4 bands"]),
+            ({"RED": 2}, ["same band"]),
+            ({"RED": 4, "NIR": 0}, []),
+            ({"SENSOR": "custom", "SCALE": 0.0}, ["SCALE"]),
+            ({"SENSOR": "spot5"}, ["SENSOR"]),
+            ({"RESOLUTION": -1}, ["RESOLUTION"]),
+            ({"OUTPUT": "/tmp/stack.img"}, ["GeoTIFF", ".img"]),
+            ({"OUTPUT": QgsProcessingOutputLayerDefinition("/tmp/stack.png")}, ["GeoTIFF"]),
+            ({"OUTPUT": QgsProcessingOutputLayerDefinition("TEMPORARY_OUTPUT")}, []),
+        ],
+    )
+    def test_values(self, refused, scene, parameters, words):
+        message = refused(self.NAME, {"INPUT": str(scene), "OUTPUT": "/tmp/stack.tif", **parameters})
+        assert bool(message) == bool(words)
+        for word in words:
+            assert word in message
+
+    def test_three_bands(self, refused, tmp_path):
+        scene = write_raster(tmp_path / "rgb.tif", np.ones((3, 8, 8), np.uint8))
+        assert "NIR is band 4" in refused(self.NAME, {"INPUT": str(scene), "OUTPUT": "/tmp/stack.tif"})
+        assert not refused(self.NAME, {"INPUT": str(scene), "NIR": 0, "OUTPUT": "/tmp/stack.tif"})
+
+
+class TestDetectChecks:
+    NAME = "detectrockglaciers"
+
+    @pytest.mark.parametrize(
+        ("parameters", "words"),
+        [
+            ({}, []),
+            ({"THRESHOLD": 0.4, "OVERLAP": 50}, []),
+            ({"THRESHOLD": "", "OVERLAP": None}, []),
+            ({"THRESHOLD": 1.5}, ["THRESHOLD"]),
+            ({"THRESHOLD": 0}, ["THRESHOLD", "between 0 and 1"]),
+            ({"OVERLAP": 95}, ["OVERLAP"]),
+            ({"BATCH_SIZE": -2}, ["BATCH_SIZE"]),
+            ({"DEVICE": "tpu"}, ["DEVICE"]),
+            ({"MODEL": "no such model"}, ["There is no model no such model", "Installed"]),
+            ({"PROBABILITY": "/tmp/probability.jpg"}, ["GeoTIFF"]),
+        ],
+    )
+    def test_values(self, refused, stack, parameters, words):
+        message = refused(self.NAME, {"INPUT": str(stack), "OUTPUT": "TEMPORARY_OUTPUT", **parameters})
+        assert bool(message) == bool(words)
+        for word in words:
+            assert word in message
+
+    def test_a_model_folder_is_accepted(self, refused, stack, tmp_path):
+        (tmp_path / "my model").mkdir()
+        (tmp_path / "my model" / "model.json").write_text("{}")
+        assert not refused(self.NAME, {"INPUT": str(stack), "MODEL": str(tmp_path / "my model"), "OUTPUT": "TEMPORARY_OUTPUT"})
+
+
+class TestPostprocessChecks:
+    NAME = "postprocesspolygons"
+
+    @pytest.mark.parametrize(
+        ("parameters", "refuses"),
+        [
+            ({}, False),
+            ({"PERMAFROST_CLASSES": "1, 3"}, False),
+            ({"PERMAFROST_CLASSES": ">=0.5"}, False),
+            ({"PERMAFROST_CLASSES": " < -1.5 "}, False),
+            ({"PERMAFROST_CLASSES": ""}, False),
+            ({"PERMAFROST_CLASSES": "1-3"}, False),
+            ({"PERMAFROST_CLASSES": ">="}, True),
+            ({"PERMAFROST_CLASSES": ">0.1, <0.5"}, True),
+            ({"PERMAFROST_CLASSES": "1,,3"}, True),
+            ({"PERMAFROST_MIN_FRACTION": 1.2}, True),
+            ({"MIN_AREA": -1}, True),
+            ({"PERMAFROST_ACTION": "delete"}, True),
+            ({"PERMAFROST": "/no/such/map.tif"}, True),
+        ],
+    )
+    def test_values(self, refused, tmp_path, parameters, refuses):
+        polygons = save(tile_polygon_layer(), tmp_path / "tiles.gpkg")
+        message = refused(self.NAME, {"INPUT": str(polygons), "OUTPUT": "TEMPORARY_OUTPUT", **parameters})
+        assert bool(message) == refuses
+        for name in parameters if refuses else ():
+            assert name.lower().split("_")[0] in message.lower()
+
+
+def test_defaults_are_those_of_the_jobs(module, algorithm):
+    jobs = module("jobs")
+    for name, job in (
+        ("preparespectralstack", jobs.PrepareJob("", "")),
+        ("detectrockglaciers", jobs.DetectJob("", "")),
+        ("postprocesspolygons", jobs.PostprocessJob("", "")),
+    ):
+        for parameter in algorithm(name).parameterDefinitions():
+            if hasattr(job, parameter.name().lower()) and not parameter.isDestination() and parameter.name() != "INPUT":
+                assert (parameter.defaultValue() or None) == (getattr(job, parameter.name().lower()) or None), parameter.name()

@@ -1,0 +1,108 @@
+"""The plugin loads, registers, unregisters and loads again, with and without a window."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import processing
+import pytest
+from qgis.core import QgsApplication
+from qgis.PyQt.QtWidgets import QMenu
+
+ALGORITHMS = {"preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain"}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Interface:
+    """The part of QGIS's interface that the plugin touches."""
+
+    def __init__(self, window):
+        self._window, self._raster_menu = window, QMenu("Raster", window)
+
+    def mainWindow(self):
+        return self._window
+
+    def rasterMenu(self):
+        return self._raster_menu
+
+
+def registered():
+    return QgsApplication.processingRegistry().providerById("rockglacier")
+
+
+def test_without_a_window_the_algorithms_are_there_and_go_again(package):
+    plugin = package.classFactory(None)
+    plugin.initProcessing()
+    assert {algorithm.name() for algorithm in registered().algorithms()} == ALGORITHMS
+    plugin.unload()
+    assert registered() is None
+
+
+def test_load_unload_and_reload_leave_nothing_behind(package, qgis_parent, qtbot):
+    interface = Interface(qgis_parent)
+    for _ in range(2):
+        plugin = package.classFactory(interface)
+        plugin.initGui()
+        (menu,) = interface.rasterMenu().actions()
+        assert menu.text() == "Rock Glacier Mapper"
+        texts = [action.text() for action in menu.menu().actions() if not action.isSeparator()]
+        assert texts == [
+            "Prepare spectral stack…",
+            "Detect rock glaciers…",
+            "Post-process polygons…",
+            "Map rock glaciers (scene to outlines)…",
+            "Open sample (simulated landscape)",
+            "Set up engine…",
+        ]
+        assert registered() is not None
+        plugin.unload()
+        assert registered() is None
+        assert interface.rasterMenu().actions() == []
+
+
+def test_unload_before_anything_was_registered(package):
+    package.classFactory(None).unload()
+
+
+def test_a_refresh_of_the_toolbox_keeps_all_algorithms(plugin):
+    registered().refreshAlgorithms()
+    assert {algorithm.name() for algorithm in registered().algorithms()} == ALGORITHMS
+
+
+def test_the_menu_opens_the_algorithms_by_id(package, qgis_parent, monkeypatch):
+    opened = []
+    monkeypatch.setattr(processing, "execAlgorithmDialog", opened.append)
+    plugin = package.classFactory(Interface(qgis_parent))
+    plugin.initGui()
+    for action in plugin._menu.actions()[:4]:
+        action.trigger()
+    plugin.unload()
+    assert [algorithm_id.split(":")[1] for algorithm_id in opened] == [
+        "preparespectralstack",
+        "detectrockglaciers",
+        "postprocesspolygons",
+        "rockglacierchain",
+    ]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["name", "description", "version", "qgisMinimumVersion", "author", "email", "about", "tracker", "repository", "hasProcessingProvider"],
+)
+def test_metadata_has_what_the_repository_of_plugins_asks_for(key):
+    assert metadata()[key]
+
+
+def test_metadata_names_files_and_versions_that_are_so():
+    assert (ROOT / metadata()["icon"]).is_file()
+    assert metadata()["qgisMaximumVersion"] == "4.99"
+    version = {line.split("=")[0].strip(): line for line in (ROOT / "engine" / "__init__.py").read_text().splitlines() if "=" in line}
+    assert f'"{metadata()["version"]}"' in version["__version__"]
+
+
+def metadata():
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str
+    parser.read(ROOT / "metadata.txt", encoding="utf-8")
+    return parser["general"]
