@@ -29,6 +29,9 @@ from jobs import PERMAFROST_ACTIONS, PostprocessJob
 LOOKED_TWICE = 1.5
 """Mean number of tiles over a polygon from which a second tile saw at least half of it and could have confirmed it."""
 
+SHARE_TOLERANCE = 1e-6
+"""A share is a quotient of two measured areas: half is not quite a half."""
+
 GROUPS_AT_ONCE = 64
 """Groups of polygons that one thread unites between two looks at whether the person cancelled."""
 
@@ -303,9 +306,9 @@ def connected_components(count: int, pairs: NDArray[np.intp]) -> NDArray[np.intp
 def _groups(label: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
     """Indices that share a label, group by group."""
     order = np.argsort(label, kind="stable")
-    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
-    for start, end in zip(starts, np.append(starts[1:], len(order)), strict=True):
-        yield order[start:end]
+    _, starts, counts = np.unique(label[order], return_index=True, return_counts=True)
+    for start, count in zip(starts, counts, strict=True):
+        yield order[start : start + count]
 
 
 def _renumbered(pairs: NDArray[np.intp], kept: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -343,7 +346,7 @@ def _with_permafrost(outlines: PolygonLayer, permafrost_map: PermafrostMap | Non
     if permafrost_map is not None and len(outlines):
         reporter.progress(0.87, "step 6: permafrost")
         share = permafrost_map.fraction(outlines.geometries, outlines.crs, reporter)
-        outside = share < job.permafrost_min_fraction
+        outside = share < job.permafrost_min_fraction - SHARE_TOLERANCE
         unknown = int(np.isnan(share).sum())
         if unknown == len(outlines):
             reporter.warning(
