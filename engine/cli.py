@@ -31,7 +31,7 @@ from jobs import DEVICES, JOB_TYPES, PERMAFROST_ACTIONS, SENSORS, Job, from_json
 DONE, FAILED, CANCELLED = 0, 1, 130
 """Exit status; argparse adds 2 for wrong usage."""
 
-BLOCK_CACHE_BYTES = 256_000_000
+BLOCK_CACHE_BYTES = 128_000_000
 """GDAL would take a share of the machine's memory, and grow into it with the scene."""
 
 MODULES = {
