@@ -72,7 +72,7 @@ def _check_prepare(job: PrepareJob) -> None:
 
 
 def _check_detect(job: DetectJob) -> None:
-    _hold(job, "threshold", job.threshold is None or 0 < job.threshold < 1, "must lie between 0 and 1")
+    _hold(job, "threshold", job.threshold is None or 0 < job.threshold <= 1, "must be more than 0 and at most 1")
     _hold(job, "overlap", job.overlap is None or 0 <= job.overlap <= 90, "must be 0 to 90 percent of a tile")
     _hold(job, "device", job.device in DEVICES, f"must be one of {', '.join(DEVICES)}")
     _hold(job, "batch_size", job.batch_size >= 0, "must be a number of tiles, or 0 to let the engine choose")

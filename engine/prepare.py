@@ -97,9 +97,10 @@ def prepare(job: PrepareJob, reporter: Reporter) -> dict[str, Any]:
                 SOURCE=Path(job.input).name,
                 CREATED=datetime.now(UTC).isoformat(timespec="seconds"),
             )
-            reporter.progress(1.0, "Closing the stack")  # the last chance to cancel: from here on the output is new
+            reporter.check_cancelled()  # the last chance: from here on the output is new
     if not observed:
         reporter.warning("nothing_observed", f"No pixel of {Path(job.input).name} was observed; the stack is empty.")
+    reporter.progress(1.0, "Stack written")
     return {
         "output": job.output,
         "sensor": scaling.sensor,

@@ -11,7 +11,10 @@ class Reporter(Protocol):
     """What a command is given to talk to the person. Implementations are in engine.cli."""
 
     def progress(self, fraction: float, text: str = "") -> None:
-        """Share of the work done, 0-1, and what is being done now. Raises Cancelled when the person cancelled."""
+        """Share of the work done, 0-1, and what is being done now.
+
+        Raises Cancelled when the person cancelled, but not at 1: then the outputs have their names already.
+        """
 
     def info(self, text: str) -> None:
         """A fact worth a line in the log."""
@@ -33,7 +36,8 @@ class SilentReporter:
         self._cancel_after = cancel_after
 
     def progress(self, fraction: float, text: str = "") -> None:
-        self.check_cancelled()
+        if fraction < 1:
+            self.check_cancelled()
         self.fractions.append(fraction)
 
     def info(self, text: str) -> None:

@@ -36,7 +36,8 @@ class JsonReporter(_CancellableReporter):
 
     def progress(self, fraction: float, text: str = "") -> None:
         """See :class:`engine.reporting.Reporter`. Lines that follow each other too closely are left out."""
-        self.check_cancelled()
+        if fraction < 1:
+            self.check_cancelled()
         now = time.monotonic()
         if text != self._last_text or fraction >= 1 or now - self._last_time >= SECONDS_BETWEEN_PROGRESS:
             self._last_text, self._last_time = text, now
@@ -79,7 +80,8 @@ class TerminalReporter(_CancellableReporter):
 
     def progress(self, fraction: float, text: str = "") -> None:
         """See :class:`engine.reporting.Reporter`."""
-        self.check_cancelled()
+        if fraction < 1:
+            self.check_cancelled()
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(fraction - self._bar.n)
 

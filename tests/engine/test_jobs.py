@@ -79,7 +79,7 @@ def test_every_command_has_a_job() -> None:
         (PREPARE, {"output": ""}),
         (PREPARE, {"output": None}),
         (DETECT, {"threshold": 0.0}),
-        (DETECT, {"threshold": 1.0}),
+        (DETECT, {"threshold": 1.1}),
         (DETECT, {"threshold": -0.1}),
         (DETECT, {"overlap": -1.0}),
         (DETECT, {"overlap": 90.5}),
