@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 everything=true engine_paths=() plugin_paths=() options=()
 for argument in "$@"; do
-    path=$(realpath -m "${argument%%::*}")
+    path=$(realpath -m -- "${argument%%::*}")
     case $path/ in
         "$root"/tests/plugin/*) plugin_paths+=("$path${argument#"${argument%%::*}"}") ;;
         "$root"/tests/?*) engine_paths+=("$path${argument#"${argument%%::*}"}") ;;
