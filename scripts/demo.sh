@@ -29,9 +29,9 @@ version=$(sed -n 's/^version=//p' "$root/metadata.txt")
 if [[ $scene -ef $sample/sample_scene.tif ]]; then
     about=(
         --title "Rock glaciers in a simulated mountain landscape"
-        --source "Simulated scene: not a real place. Outlines found by Rock Glacier Mapper $version and its bundled model; dashed, the simulation's own outlines."
+        --source "Simulated scene: not a real place. Outlines found by Rock Glacier Mapper $version and its bundled model; dashed: manual outlines, simulated too."
         --permafrost "$sample/sample_permafrost.tif"
-        --manual "$sample/sample_outlines.gpkg" --manual-name "Outlines of the simulation"
+        --manual "$sample/sample_outlines.gpkg" --manual-name "Manual outlines (simulated)"
     )
 else
     about=(
