@@ -41,6 +41,8 @@ SAME_GSD = 0.05
 WARNED_GSD_FACTOR = 2.0
 BLOCK_ROWS = 256
 """Rows of a block of :func:`engine.rasters.new_geotiff`."""
+LOOKED, WRITTEN = 0.95, 0.99
+"""Share of the work done when the last tile has been looked at, and when all rows are written."""
 SMALLEST_CACHE, LARGEST_CACHE = 16_000_000, 1_000_000_000
 
 
@@ -98,10 +100,11 @@ def detect(job: DetectJob, reporter: Reporter) -> dict[str, Any]:
             whole_file(job.output) as place,
             _probability_rows(job, own, grid, mask, _passport(job, card, plan), reporter) as rows,
         ):
-            polygons = TilePolygonFile(place, grid, CRS.from_wkt(own.crs.to_wkt()))
-            looking = StagedReporter(reporter, 0.0, 0.95 if job.probability and grid != own else 1.0)
+            polygons = TilePolygonFile(place, job.output, grid, CRS.from_wkt(own.crs.to_wkt()))
+            looking = StagedReporter(reporter, 0.0, LOOKED if job.probability and grid != own else WRITTEN)
             skipped = _look(Scene(source, channels, area), plan, network, threshold, polygons, rows, looking)
             polygons.finish()
+    reporter.progress(1.0, "done")
     return {
         "output": job.output,
         "probability": job.probability,
@@ -280,7 +283,7 @@ def _probability_rows(
             yield rows
             rows.finish()
             return
-        on_model_grid = Path(result.name).with_name("model_grid.tif")  # swept away with the unfinished result's folder
+        on_model_grid = Path(result.name + ".model_grid.tif")  # swept away with the unfinished result's folder
         with rasters.new_geotiff(on_model_grid, grid, ["probability"]) as dataset:
             rows = RowWriter(dataset)
             yield rows
@@ -291,9 +294,8 @@ def _probability_rows(
                 probability = np.asarray(rasters.read(warped, [1], window)[0], np.float32)
                 probability[~area.inside(window.row_off, window.height)] = np.nan
                 result.write(probability, 1, window=window)
-                reporter.progress(
-                    0.95 + 0.05 * (window.row_off + window.height) / own.height, "bringing the probability to the stack's grid"
-                )
+                done = (window.row_off + window.height) / own.height
+                reporter.progress(LOOKED + (WRITTEN - LOOKED) * done, "bringing the probability to the stack's grid")
 
 
 def _passport(job: DetectJob, card: ModelCard, plan: TilePlan) -> dict[str, str]:

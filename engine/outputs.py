@@ -44,7 +44,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush_to_disk(workplace / target.name)
         os.replace(workplace / target.name, target)
     except OSError as error:
-        raise _translated(_reason(error, workplace / target.name), target) from error
+        raise write_error(error, workplace / target.name, target) from error
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
 
@@ -57,6 +57,11 @@ def _flush_to_disk(path: Path) -> None:
 def is_disk_full(error: BaseException) -> bool:
     """True for a write that failed for want of space, or of room for a file of that size."""
     return isinstance(error, OSError) and error.errno in FULL
+
+
+def write_error(error: OSError, place: Path, target: Path) -> EngineError:
+    """What a failed write at ``place`` means to the person who asked for ``target``."""
+    return _translated(_reason(error, place), target)
 
 
 def _reason(error: OSError, place: Path) -> OSError:

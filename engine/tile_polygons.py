@@ -13,6 +13,7 @@ from pyproj import CRS
 from rasterio.features import rasterize, shapes
 
 from engine.geodesy import geodesic_area
+from engine.outputs import write_error
 from engine.rasters import Grid
 from engine.vectors import PolygonLayer, driver_for, read_polygons, reproject, write_layer
 
@@ -86,13 +87,14 @@ class TilePolygonFile:
     Parameters
     ----------
     place : the file to make
+    target : the name that it will have, for messages
     working : the grid whose pixels the polygons are measured in
     crs : of the file
     """
 
-    def __init__(self, place: Path, working: Grid, crs: CRS) -> None:
+    def __init__(self, place: Path, target: str, working: Grid, crs: CRS) -> None:
         self._driver = driver_for(place)
-        self._place = place
+        self._place, self._target = place, Path(target)
         self._streamed = place.with_suffix(".gpkg")  # not every format can be appended to
         self._working, self._crs = working, crs
         self._waiting: list[tuple[NDArray[np.generic], ...]] = []  # per tile: polygons and the values of FIELDS but the area
@@ -114,7 +116,7 @@ class TilePolygonFile:
         if self._waiting or not self._exists:
             self._write_waiting()
         if self._driver != "GPKG":
-            write_layer(self._place, read_polygons(self._streamed, LAYER), LAYER, "Polygon", self._driver)
+            self._write(self._place, read_polygons(self._streamed, LAYER), self._driver)
             self._streamed.unlink()
 
     def _write_waiting(self) -> None:
@@ -124,9 +126,15 @@ class TilePolygonFile:
         outlines = reproject(on_map, CRS.from_wkt(self._working.crs.to_wkt()), self._crs)
         area = geodesic_area(outlines, self._crs)
         values = dict(zip(FIELDS, (tile, mean, highest, area, coverage), strict=True))
-        write_layer(self._streamed, PolygonLayer(outlines, self._crs, values), LAYER, "Polygon", "GPKG", append=self._exists)
+        self._write(self._streamed, PolygonLayer(outlines, self._crs, values), "GPKG")
         self._exists = True
         self._waiting, self._waiting_count = [], 0
+
+    def _write(self, place: Path, layer: PolygonLayer, driver: str) -> None:
+        try:
+            write_layer(place, layer, LAYER, "Polygon", driver, append=self._exists and place == self._streamed)
+        except OSError as error:  # told here: another output that is being written would take it for its own
+            raise write_error(error, place, self._target) from error
 
 
 def _to_map(polygons: NDArray[np.object_], transform: Affine) -> NDArray[np.object_]:

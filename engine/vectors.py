@@ -124,5 +124,5 @@ def write_layer(place: Path, layer: PolygonLayer, name: str, geometry_type: str,
             append=append,
             dataset_options={"VERSION": GPKG_VERSION} if driver == "GPKG" and not append else {},
         )
-    except pyogrio.errors.DataSourceError as error:
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise OSError(str(error)) from error

@@ -13,6 +13,7 @@ import rasterio
 import shapely
 from affine import Affine
 from pyproj import CRS, Geod
+from rasterio.windows import Window
 
 from engine import detect as detect_module
 from engine import tile_polygons
@@ -328,6 +329,30 @@ def test_mask_of_the_raster_itself(tmp_path, model):
     assert np.array_equal(np.isnan(probability(tmp_path)), hidden)
 
 
+@pytest.mark.parametrize("how", ["nan", "nodata", "mask"])
+def test_unobserved_pixels_stay_unknown_through_resampling(tmp_path, model, how):
+    """Pixels of 5 m, a hole on rows and columns 60-99, one band of which is unknown elsewhere too."""
+    red = landscape(160, 160, (10, 10, 40, 40))
+    hidden = np.zeros((160, 160), bool)
+    hidden[60:100, 60:100] = True
+    if how != "mask":
+        red[hidden] = np.nan
+    nodata = {"nan": np.nan, "nodata": -9999.0, "mask": None}[how]
+    write_stack(tmp_path / "stack.tif", red, nodata=nodata, transform=Affine(5, 0, 500_000, 0, -5, 5_000_000))
+    with rasterio.open(tmp_path / "stack.tif", "r+") as dataset:
+        if how == "mask":
+            dataset.write_mask(~hidden)
+        else:
+            dataset.write(np.full((20, 160), nodata, np.float32), 5, window=Window(0, 0, 160, 20))
+    detect(job_for(tmp_path, model), SilentReporter())
+    unknown = np.isnan(probability(tmp_path))
+    assert unknown[62:98, 62:98].all()
+    unknown[58:102, 58:102] = False
+    assert not unknown.any()
+    assert probability(tmp_path)[12:48, 12:48] == pytest.approx(1, abs=1e-3)
+    assert np.nanmax(probability(tmp_path)[54:]) == pytest.approx(0, abs=1e-3)
+
+
 def test_all_nodata_finds_nothing(tmp_path, model):
     write_stack(tmp_path / "stack.tif", np.full((70, 40), np.nan))
     result = detect(job_for(tmp_path, model), SilentReporter())
@@ -602,7 +627,7 @@ def test_cancelled_run_leaves_everything_as_it_was(tmp_path, calls, gsd):
 def test_cancelled_while_the_probability_is_brought_to_the_stacks_grid(tmp_path):
     class AtTheEnd(SilentReporter):
         def progress(self, fraction, text=""):
-            if fraction > 0.95:
+            if 0.95 < fraction < 1:
                 raise Cancelled
             super().progress(fraction, text)
 
@@ -653,7 +678,9 @@ def test_full_disk(tmp_path, model, monkeypatch, output):
         monkeypatch.setattr(detect_module.RowWriter, "_write", fails)
     write_stack(tmp_path / "stack.tif", landscape(300, 40, (5, 5, 9, 9)))
     check = untouched(tmp_path)
-    assert failure(job_for(tmp_path, model)).code == "disk_full"
+    error = failure(job_for(tmp_path, model))
+    assert error.code == "disk_full"
+    assert ("tile_polygons.gpkg" if output == "polygons" else "probability.tif") in error.text
     check()
 
 
