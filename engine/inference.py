@@ -31,6 +31,10 @@ CUDA_OPTIONS = {
     "use_tf32": "1",
     "arena_extend_strategy": "kSameAsRequested",
 }
+CUDA_NEEDS = (
+    f"It takes an NVIDIA graphics card, a driver for CUDA {CUDA_OF_ONNXRUNTIME} or later, and NVIDIA's libraries: "
+    "python3 engine/environment.py --cuda yes."
+)
 OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad allocation", "bad_alloc", "alloc_failed", "available memory of")
 TOLERATED_EXCESS = 1e-3
 """How far rounding may carry a probability beyond 0 and 1."""
@@ -143,19 +147,19 @@ def open_network(card: ModelCard, device: str, batch_size: int, reporter: Report
             if not problem:
                 return network
         if device == "cuda":
-            raise EngineError("no_cuda", f"CUDA cannot be used: {problem} Or choose DEVICE auto or cpu.")
+            raise EngineError("no_cuda", f"CUDA cannot be used: {problem} {CUDA_NEEDS} Or choose DEVICE auto or cpu.")
         reporter.info(f"The network runs on the CPU: {problem}")
     session = _open_session(card, ["CPUExecutionProvider"])
     return Network(session, card, "CPU", batch_size or BATCH_ON_CPU, reporter)
 
 
 def cuda_problem() -> str:
-    """What keeps onnxruntime from CUDA before a session is tried, and what to do about it; empty when nothing is known."""
+    """What keeps onnxruntime from CUDA, as far as it is known before a session is tried; empty when nothing does."""
     if CUDA not in onnxruntime.get_available_providers():
-        return "onnxruntime is installed without CUDA here (on macOS there is none)."
+        return "onnxruntime is installed without CUDA."
     version = driver_cuda_version()
     if version is None:
-        return "no NVIDIA driver was found. Install the driver of the graphics card."
+        return "no NVIDIA driver was found."
     if version[0] < CUDA_OF_ONNXRUNTIME:
         return f"the NVIDIA driver runs CUDA {version[0]}.{version[1]}, the engine needs {CUDA_OF_ONNXRUNTIME}. Update the driver."
     return ""
@@ -165,8 +169,7 @@ def _warm_up(network: Network) -> str:
     """Run a batch on CUDA; what is wrong in words, empty when it really works."""
     if network.session.get_providers()[0] != CUDA:
         return (
-            "NVIDIA's CUDA and cuDNN libraries are missing or do not fit. "
-            "Install the engine again with them: python3 engine/environment.py --cuda yes."
+            "there is a driver, but NVIDIA's libraries are missing or do not fit; python3 engine/environment.py --cuda yes installs them."
         )
     tile = network.card.tile_px
     try:
