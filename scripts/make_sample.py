@@ -25,6 +25,7 @@ from model.simulator import LAND_COVER, Landscape, simulate  # noqa: E402
 
 SEED = 0
 ROWS, COLUMNS, RESOLUTION = 512, 640, 10.0
+ROCK_GLACIER_SHARE = 0.07
 PERMAFROST_CELL = 200.0
 PERMAFROST_NODATA = 255
 SEASONALLY_FROZEN, PERMAFROST, UNFROZEN = 0, 1, 2
@@ -47,7 +48,7 @@ sample_outlines.gpkg   layer "outlines", the {count} rock glaciers of the scene 
 In the scene: {landforms}.
 Some relict rock glaciers lie outside permafrost, as they do in nature.
 
-Made by scripts/make_sample.py from simulate({seed}, {rows}, {columns}); see docs/simulator.md.
+Made by scripts/make_sample.py from simulate({seed}, {rows}, {columns}, {resolution:g}, {share:g}); see docs/simulator.md.
 """
 
 
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=root / "resources" / "sample", help="folder to write to")
     folder = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
-    landscape = simulate(SEED, ROWS, COLUMNS, RESOLUTION)
+    landscape = simulate(SEED, ROWS, COLUMNS, RESOLUTION, ROCK_GLACIER_SHARE)
     write_scene(folder / "sample_scene.tif", landscape)
     write_elevation(folder / "sample_dem.tif", landscape)
     write_permafrost(folder / "sample_permafrost.tif", landscape)
@@ -70,9 +71,9 @@ def main() -> None:
 def write_scene(path: Path, landscape: Landscape) -> None:
     """Reflectance as uint16, scaled by 0.0001, 0 for no data."""
     values = np.clip(np.rint(landscape.reflectance * 10000), 1, 10000).astype(np.uint16)
-    tags = {"SCALE": "0.0001", "OFFSET": "0", "SUN_AZIMUTH": f"{landscape.sun.azimuth:.1f}", "SUN_ELEVATION": f"{landscape.sun.elevation:.1f}"}
+    sun = {"SUN_AZIMUTH": f"{landscape.sun.azimuth:.1f}", "SUN_ELEVATION": f"{landscape.sun.elevation:.1f}"}
     with whole_file(path) as place:
-        _write(place, values, landscape, landscape.transform, ["red", "green", "blue", "nir"], 0, 2, tags, scale=0.0001)
+        _write(place, values, landscape, landscape.transform, ["red", "green", "blue", "nir"], 0, 2, {"SCALE": "0.0001", "OFFSET": "0", **sun}, scale=0.0001)
 
 
 def write_elevation(path: Path, landscape: Landscape) -> None:
@@ -176,6 +177,7 @@ def readme(landscape: Landscape) -> str:
         count=len(landscape.rock_glaciers),
         landforms=", ".join(present),
         seed=SEED,
+        share=ROCK_GLACIER_SHARE,
     )
 
 

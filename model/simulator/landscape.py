@@ -16,13 +16,28 @@ from model.simulator.light import Sun
 from model.simulator.lookalikes import build_lookalikes, place_lookalikes
 from model.simulator.noise import Array, downslope, fractal, gaussian, slope_degrees, smoothstep, streaks
 from model.simulator.relief import Relief, Style, carve
-from model.simulator.rock_glaciers import MIN_AREA, Body, build, place_rock_glaciers
+from model.simulator.rock_glaciers import Body, build, place_rock_glaciers
 from model.simulator.surface import Cover, draw_look, paint
 from model.simulator.waters import channels, draw_line, fill_lakes
 
 ACTIVITIES = ("active", "transitional", "relict")
 PLACES = {"north": ("EPSG:32645", 619000.0, 3082000.0), "south": ("EPSG:32719", 400000.0, 6640000.0)}
 """CRS and upper left corner of simulated scenes by hemisphere: plausible mountains, no real place."""
+STREAMS = (
+    "style",
+    "relief",
+    "setting",
+    "glaciers",
+    "rock glaciers",
+    "lookalikes",
+    "roughness",
+    "lakes",
+    "roads",
+    "chutes",
+    "look",
+    "paint",
+)
+"""Random numbers are drawn for each of these apart, so that a change to one leaves the others as they are."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,8 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
     resolution : float
         Width of a pixel in metres, 2-30.
     rock_glacier_share : float or None
-        Share of the scene's area in rock glaciers, 0-1, reached as far as there is room; 0 for none; None for a realistic share
-        (2.5-6.5 %, some ten on 5 x 5 km).
+        Share of the scene's area in rock glaciers, 0-1, reached as far as there is room; 0 for none: the same mountains without
+        them; None for a realistic share (2.5-6.5 %, some ten on 5 x 5 km).
 
     Returns
     -------
@@ -101,63 +116,104 @@ def simulate(seed: int, rows: int, columns: int, resolution: float = 10.0, rock_
         raise ValueError(f"a simulated scene has pixels of 2 to 30 m, not {resolution} m")
     if rock_glacier_share is not None and not 0 <= rock_glacier_share <= 1:
         raise ValueError(f"the share of rock glaciers lies between 0 and 1, not at {rock_glacier_share}")
-    rng = np.random.default_rng(seed)
+    draws = dict(zip(STREAMS, map(np.random.default_rng, np.random.SeedSequence(seed).spawn(len(STREAMS))), strict=True))
     shape, extent = (rows, columns), (rows * resolution, columns * resolution)
-    hemisphere = str(rng.choice(["north", "south"]))
-    crs, left, top = PLACES[hemisphere]
-    transform = Affine(resolution, 0, left, 0, -resolution, top)
-    azimuth = rng.uniform(100, 200) if hemisphere == "north" else rng.uniform(-20, 80)
-    sun = Sun(float(azimuth % 360), float(rng.uniform(25, 70)))
+    relief = carve(draws["relief"], rows, columns, resolution, Style.draw(draws["style"]))
+    elevation = relief.on_pixels(relief.elevation, rows, columns, resolution)
+    setting = Setting.draw(draws["setting"], elevation)
+    elevation += np.float32(setting.base)
+    ground = gaussian(relief.elevation, 80 / relief.cell) + np.float32(setting.base)
+    grid = (ground, relief.cell, (0.5 - relief.rim) * relief.cell, extent)
 
-    relief = carve(rng, rows, columns, resolution, Style.draw(rng))
-    base = float(rng.uniform(1500, 4600))
-    elevation = relief.on_pixels(relief.elevation, rows, columns, resolution) + np.float32(base)
-    levels = np.percentile(elevation, [0, 15, 35, 50, 60, 80, 100])
-    frost_line = float(rng.uniform(levels[2], levels[4]))
-    ground = gaussian(relief.elevation, 80 / relief.cell) + np.float32(base)
-    poleward_sign = 1 if hemisphere == "north" else -1
-    origin = (0.5 - relief.rim) * relief.cell
+    glaciers = place_glaciers(draws["glaciers"], *grid, setting.firn_line, setting.ice_share)
+    ice_outlines = [glacier.outline for glacier in glaciers]
+    share = setting.rock_glacier_share if rock_glacier_share is None else rock_glacier_share
+    frozen = _permafrost(ground, relief.cell, setting)
+    bodies = place_rock_glaciers(draws["rock glaciers"], *grid, frozen, share, ice_outlines)
+    occupied = [*ice_outlines, *(body.outline for body in bodies)]
+    lookalikes = place_lookalikes(draws["lookalikes"], *grid, setting.count(extent, 2.5), occupied)
 
-    snow_line = float(rng.uniform(levels[2], levels[6] + 100))
-    ice_share = float(rng.choice([0, rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.15)], p=[0.4, 0.4, 0.2]))
-    glaciers = place_glaciers(rng, ground, relief.cell, origin, extent, float(levels[4]), ice_share)
-    occupied = [glacier.outline for glacier in glaciers]
-    share = float(rng.uniform(0.025, 0.065)) if rock_glacier_share is None else rock_glacier_share
-    share = max(share, 1e-9) if share else 0.0
-    frost = _permafrost(ground, relief.cell, frost_line, poleward_sign)
-    bodies = place_rock_glaciers(rng, ground, relief.cell, origin, extent, frost, share, occupied) if share else []
-    occupied = [*occupied, *(body.outline for body in bodies)]
-    lookalikes = place_lookalikes(rng, ground, relief.cell, origin, extent, int(rng.poisson(extent[0] * extent[1] / 2.5e6)), occupied)
-
-    _roughen(rng, elevation, resolution)
-    debris = build_lookalikes(rng, lookalikes, [glacier.outline for glacier in glaciers], elevation, resolution)
-    ice = build_glaciers(rng, glaciers, elevation, resolution)
-    labels, traces = build(rng, bodies, elevation, resolution)
-    lakes = fill_lakes(rng, elevation, (labels > 0) | (ice.ice > 0.5), resolution, int(rng.poisson(extent[0] * extent[1] / 5e6)))
-    stream, road = _lines(rng, relief, shape, resolution)
+    _roughen(draws["roughness"], elevation, resolution)
+    debris = build_lookalikes(draws["lookalikes"], lookalikes, ice_outlines, elevation, resolution)
+    ice = build_glaciers(draws["glaciers"], glaciers, elevation, resolution)
+    labels, traces = build(draws["rock glaciers"], bodies, elevation, resolution)
+    lakes = fill_lakes(draws["lakes"], elevation, (labels > 0) | (ice.ice > 0.5), resolution, setting.count(extent, 5))
+    stream, road = _lines(draws["roads"], relief, shape, resolution)
     stream[labels > 0] = 0
     road[(labels > 0) | (lakes > 0)] = 0
 
+    activity = np.array([0] + [1 + ACTIVITIES.index(body.activity) for body in bodies], dtype=np.uint8)[labels]
+    cover = Cover(labels, activity, traces, ice, debris, lakes, stream, road)
+    look = draw_look(draws["look"], setting.sun, setting.tree_line, setting.meadow_line, setting.snow_line)
+    ground_shape = _shape_of_ground(draws["chutes"], elevation, resolution, setting)
+    reflectance, landcover = paint(draws["paint"], elevation, *ground_shape, cover, look, resolution)
+    permafrost = _permafrost(gaussian(elevation, 60 / resolution), resolution, setting)
+    crs, left, top = PLACES[setting.hemisphere]
+    transform = Affine(resolution, 0, left, 0, -resolution, top)
+    records = _records(bodies, transform)
+    return Landscape(reflectance, elevation, landcover, labels, permafrost, records, setting.sun, transform, CRS.from_string(crs))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where the mountains stand: elevations in metres, shares of the scene's area, and a number for each count that is drawn."""
+
+    hemisphere: str
+    sun: Sun
+    base: float
+    frost_line: float
+    firn_line: float
+    snow_line: float
+    tree_line: float
+    meadow_line: float
+    ice_share: float
+    rock_glacier_share: float
+    abundance: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, relief: Array) -> Setting:
+        """A random setting for mountains of some relief (rows, cols), metres from 0 up."""
+        hemisphere = str(rng.choice(["north", "south"]))
+        azimuth = rng.uniform(100, 200) if hemisphere == "north" else rng.uniform(-20, 80)
+        base = float(rng.uniform(1500, 4600))
+        lowest, low, middle, high, highest = (base + float(level) for level in np.percentile(relief, [0, 35, 50, 60, 100]))
+        return cls(
+            hemisphere=hemisphere,
+            sun=Sun(float(azimuth % 360), float(rng.uniform(25, 70))),
+            base=base,
+            frost_line=float(rng.uniform(low, high)),
+            firn_line=high,
+            snow_line=float(rng.uniform(low, highest + 100)),
+            tree_line=float(rng.uniform(lowest, middle)),
+            meadow_line=float(rng.uniform(low, highest)),
+            ice_share=float(rng.choice([0, rng.uniform(0.01, 0.06), rng.uniform(0.06, 0.15)], p=[0.4, 0.4, 0.2])),
+            rock_glacier_share=float(rng.uniform(0.025, 0.065)),
+            abundance=float(rng.uniform(0.2, 2)),
+        )
+
+    @property
+    def poleward_sign(self) -> int:
+        """1 where slopes that face up the picture face the pole, else -1."""
+        return 1 if self.hemisphere == "north" else -1
+
+    def count(self, extent: tuple[float, float], square_kilometres: float) -> int:
+        """How many of a landform that comes once in so many square kilometres, more or less abundant."""
+        return round(self.abundance * extent[0] * extent[1] / 1e6 / square_kilometres)
+
+
+def _shape_of_ground(rng: np.random.Generator, elevation: Array, resolution: float, setting: Setting) -> tuple[Array, Array, Array]:
+    """Slope in degrees; how far it faces the pole, -1 to 1; streaks along the fall line, mean 0, standard deviation 1."""
     slope = slope_degrees(gaussian(elevation, max(0.5, 12 / resolution)), resolution)
     down_rows, down_columns = downslope(elevation, 30 / resolution)
-    chutes = streaks(fractal(rng, shape, 60 / resolution), down_rows, down_columns, 250 / resolution)
-    broad = gaussian(elevation, 60 / resolution)
-    permafrost = _permafrost(broad, resolution, frost_line, poleward_sign)
-    poleward = -poleward_sign * down_rows * np.sin(np.radians(slope))
-    activity = np.array([0] + [1 + ACTIVITIES.index(body.activity) for body in bodies], dtype=np.uint8)[labels]
-    look = draw_look(rng, sun, float(rng.uniform(levels[0], levels[2])), float(rng.uniform(levels[2], levels[6])), snow_line)
-    cover = Cover(labels, activity, traces, ice, debris, lakes, stream, road)
-    reflectance, landcover = paint(rng, elevation, slope, poleward, chutes, cover, look, resolution)
-    return Landscape(
-        reflectance, elevation, landcover, labels, permafrost, _records(bodies, transform), sun, transform, CRS.from_string(crs)
-    )
+    chutes = streaks(fractal(rng, elevation.shape, 60 / resolution), down_rows, down_columns, 250 / resolution)
+    return slope, -setting.poleward_sign * down_rows * np.sin(np.radians(slope)), chutes
 
 
-def _permafrost(ground: Array, cell: float, frost_line: float, poleward_sign: int) -> Array:
+def _permafrost(ground: Array, cell: float, setting: Setting) -> Array:
     """Probability 0-1 from elevation and aspect: slopes that face the pole are frozen some 250 m lower at 30 degrees."""
     rows, columns = np.gradient(ground, np.float32(cell))
-    poleward = poleward_sign * rows / np.sqrt(1 + rows * rows + columns * columns)
-    return (1 / (1 + np.exp(-(ground - np.float32(frost_line) + 500 * poleward) / 70))).astype(np.float32)
+    poleward = setting.poleward_sign * rows / np.sqrt(1 + rows * rows + columns * columns)
+    return (1 / (1 + np.exp(-(ground - np.float32(setting.frost_line) + 500 * poleward) / 70))).astype(np.float32)
 
 
 def _roughen(rng: np.random.Generator, elevation: Array, resolution: float) -> None:
@@ -195,10 +251,8 @@ def _lines(rng: np.random.Generator, relief: Relief, shape: tuple[int, int], res
 
 
 def _records(bodies: list[Body], transform: Affine) -> tuple[RockGlacier, ...]:
-    resolution = transform.a
     records = []
     for number, body in enumerate(bodies, start=1):
         outline = shapely.transform(body.outline, lambda points: points[:, ::-1] * (1, -1) + (transform.c, transform.f))
-        assert body.outline.area >= MIN_AREA and resolution > 0
         records.append(RockGlacier(number, body.activity, body.form, outline, float(outline.area)))
     return tuple(records)

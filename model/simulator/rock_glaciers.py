@@ -67,6 +67,8 @@ def place_rock_glaciers(
     occupied : sequence of Polygon
         Glaciers and lakes to keep clear of.
     """
+    if share <= 0:
+        return []
     scene_area = extent[0] * extent[1]
     scene = shapely.box(0, 0, *extent)
     candidates = int(np.clip(scene_area / 1e6 * 60, 200, 60000))
@@ -99,7 +101,7 @@ def place_rock_glaciers(
         bodies.append(body)
         taken.append(body.outline)
         covered += body.outline.area
-        if rng.random() < 0.3:
+        if rng.random() < 0.5:
             neighbour = _neighbour(rng, body, lines, lengths, taken, scene)
             if neighbour is not None:
                 bodies.append(neighbour)
@@ -122,7 +124,7 @@ def _activity(rng: np.random.Generator, frozen: float) -> str | None:
     """Active in permafrost, transitional near its limit, relict from its lower part to some 400 m below; None where none would be."""
     active = float(np.clip((frozen - 0.4) / 0.3, 0, 1))
     transitional = frozen * (2.45 - 2.2 * frozen)
-    relict = 0.7 * (1 - frozen) if frozen > 0.003 else 0.0
+    relict = (1 - frozen) ** 1.5 if frozen > 0.002 else 0.0
     weights = np.array([active, transitional, relict])
     if rng.random() > weights.sum():
         return None
@@ -168,13 +170,13 @@ def _neighbour(
 ) -> Body | None:
     """A second rock glacier that leans on the first, without the ground they would share."""
     distance = np.linalg.norm(lines[0] - body.line[0], axis=1)
-    near = np.flatnonzero((distance > 0.55 * body.width) & (distance < 1.1 * body.width))
-    for index in rng.permutation(near)[:6]:
+    near = np.flatnonzero((distance > 0.5 * body.width) & (distance < 1.3 * body.width))
+    for index in rng.permutation(near)[:12]:
         other = _shape(rng, lines[: lengths[index], index], body.activity, scene)
         if other is None or not other.outline.intersects(body.outline):
             continue
         rest = largest(other.outline.difference(body.outline))
-        if rest is None or rest.intersection(body.outline).area > 1 or rest.area < max(1.1 * MIN_AREA, 0.85 * other.outline.area):
+        if rest is None or rest.intersection(body.outline).area > 1 or rest.area < max(1.1 * MIN_AREA, 0.7 * other.outline.area):
             continue
         trial = Body(other.activity, other.form, rest, other.line, other.width)
         if not _too_close(trial, [polygon for polygon in taken if polygon is not body.outline]):
