@@ -35,8 +35,8 @@ class TileObjects:
     row: int
     column: int
     polygons: NDArray[np.object_]
-    pixels: NDArray[np.intp]
-    owner: NDArray[np.intp]
+    pixels: NDArray[np.int32]
+    owner: NDArray[np.int32]
     mean: NDArray[np.float64]
     highest: NDArray[np.float64]
 
@@ -67,7 +67,7 @@ def trace_tile(probability: NDArray[np.float32], positive: NDArray[np.bool_], ti
     outlines = [outline for outline, _ in shapes(positive.view(np.uint8), mask=positive, connectivity=4)]
     polygons = np.array([shapely.Polygon(rings[0], rings[1:]) for rings in (outline["coordinates"] for outline in outlines)])
     labels = rasterize(zip(outlines, range(1, len(outlines) + 1), strict=True), out_shape=positive.shape, dtype="int32").ravel()
-    pixels = np.flatnonzero(labels)
+    pixels = np.flatnonzero(labels).astype(np.int32)
     owner = labels[pixels] - 1
     values = probability.ravel()[pixels]
     in_order = np.argsort(owner, kind="stable")
@@ -77,7 +77,7 @@ def trace_tile(probability: NDArray[np.float32], positive: NDArray[np.bool_], ti
     return TileObjects(tile, row, column, placed, pixels, owner, mean, highest)
 
 
-def _mean_per_owner(values: NDArray[np.generic], owner: NDArray[np.intp], owners: int) -> NDArray[np.float64]:
+def _mean_per_owner(values: NDArray[np.generic], owner: NDArray[np.int32], owners: int) -> NDArray[np.float64]:
     return np.bincount(owner, values, minlength=owners) / np.bincount(owner, minlength=owners)
 
 
