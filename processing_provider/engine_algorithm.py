@@ -116,23 +116,31 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             when the output cannot be written; it says where the finished polygons are.
         """
         self._check_room(path, parameters.get(name))
+        destination, problem = self._copy_polygons(path, parameters, name, context)
+        if problem:
+            raise QgsProcessingException(f"{problem} {_still_there(path)}")
+        return destination
+
+    def _copy_polygons(self, path: str, parameters: Parameters, name: str, context: QgsProcessingContext) -> tuple[str, str]:
+        """The output's id, and what went wrong. Nothing is raised here: the exception would keep the layer open for good."""
         polygons = QgsVectorLayer(path, name, "ogr")
         positions = [index for index, field in enumerate(polygons.fields()) if field.name() != "fid"]
         fields = QgsFields()
         for index in positions:
             fields.append(polygons.fields()[index])
-        sink, destination = self.parameterAsSink(parameters, name, context, fields, polygons.wkbType(), polygons.crs())
+        try:
+            sink, destination = self.parameterAsSink(parameters, name, context, fields, polygons.wkbType(), polygons.crs())
+        except QgsProcessingException as error:
+            return "", str(error)
         if sink is None:
-            raise QgsProcessingException(self.invalidSinkError(parameters, name))
+            return "", self.invalidSinkError(parameters, name)
         for polygon in polygons.getFeatures():
             feature = QgsFeature(fields)
             feature.setGeometry(polygon.geometry())
             feature.setAttributes([polygon.attribute(index) for index in positions])
             if not sink.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
-                raise QgsProcessingException(self.writeFeatureError(sink, parameters, name) + " " + _still_there(path))
-        if not sink.flushBuffer():
-            raise QgsProcessingException(self.writeFeatureError(sink, parameters, name) + " " + _still_there(path))
-        return destination
+                return "", self.writeFeatureError(sink, parameters, name)
+        return destination, "" if sink.flushBuffer() else self.writeFeatureError(sink, parameters, name)
 
     def check_geotiff(self, parameters: Parameters, name: str) -> tuple[bool, str]:
         """Whether a raster output is named as what the engine writes."""

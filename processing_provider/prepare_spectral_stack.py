@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -97,10 +98,14 @@ class PrepareSpectralStack(EngineAlgorithm):
 
     def checkParameterValues(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
         """What can be said before the run."""
+        scene = self.parameterAsRasterLayer(parameters, self.INPUT, context)
+        if scene is None and Path(str(parameters.get(self.INPUT))).is_file():  # QGIS would say that it was not found
+            return False, tr("{} could not be opened as a raster: it is damaged, incomplete or of an unknown format.").format(
+                parameters[self.INPUT]
+            )
         fine, message = super().checkParameterValues(parameters, context)
         if not fine:
             return fine, message
-        scene = self.parameterAsRasterLayer(parameters, self.INPUT, context)
         bands = self._bands(parameters, context)
         used = [band for band in bands.values() if band]
         if scene is not None:

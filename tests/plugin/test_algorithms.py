@@ -179,6 +179,11 @@ class TestPrepareChecks:
         assert "NIR is band 4" in refused(self.NAME, {"INPUT": str(scene), "OUTPUT": "/tmp/stack.tif"})
         assert not refused(self.NAME, {"INPUT": str(scene), "NIR": 0, "OUTPUT": "/tmp/stack.tif"})
 
+    def test_a_scene_that_qgis_cannot_open(self, refused, tmp_path):
+        (tmp_path / "cut_off.tif").write_bytes(b"II*\0\xff\xff\0\0")
+        assert "damaged" in refused(self.NAME, {"INPUT": str(tmp_path / "cut_off.tif"), "OUTPUT": "/tmp/stack.tif"})
+        assert "not found" in refused(self.NAME, {"INPUT": str(tmp_path / "nowhere.tif"), "OUTPUT": "/tmp/stack.tif"})
+
 
 class TestDetectChecks:
     NAME = "detectrockglaciers"

@@ -219,7 +219,7 @@ class TestFailures:
 
     def test_an_output_that_cannot_be_written(self, run, false_engine, stack, tmp_path):
         false_engine("", save(tile_polygon_layer(), tmp_path / "found.gpkg"))
-        with pytest.raises(QgsProcessingException):
+        with pytest.raises(QgsProcessingException, match="finished polygons are in"):
             run("detectrockglaciers", INPUT=str(stack), OUTPUT="/proc/nowhere/output.gpkg")
 
 
