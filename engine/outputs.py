@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -13,6 +14,10 @@ from pathlib import Path
 from engine.errors import EngineError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SIDE_FILES = (".aux.xml", ".ovr", ".msk", "-wal", "-shm", "-journal")
+"""Statistics, overviews, masks and journals of the file that was replaced: GDAL would take them for the new one's."""
+ROOM = 1_000_000
+"""Bytes that have to be free after an output was written."""
 
 
 @contextmanager
@@ -43,6 +48,9 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise EngineError("output_missing", f"Nothing was written for {target}.")
         _flush_to_disk(workplace / target.name)
         os.replace(workplace / target.name, target)
+        for suffix in SIDE_FILES:
+            with contextlib.suppress(OSError):
+                target.with_name(target.name + suffix).unlink()
     except OSError as error:
         raise write_error(error, workplace / target.name, target) from error
     finally:
@@ -50,7 +58,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _flush_to_disk(path: Path) -> None:
+    """Bring everything to the disk. A disk without room left afterwards may have swallowed what drivers write last."""
     with open(path, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.write(bytes(ROOM))
+        file.flush()
+        file.truncate(size)
         os.fsync(file.fileno())
 
 
@@ -84,5 +97,9 @@ def _translated(error: OSError, target: Path) -> EngineError:
             "Free some space or choose another folder.",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return EngineError("output_folder", f"{target.parent} may not be written. Choose another folder. ({error.strerror})")
+        return EngineError(
+            "output_folder",
+            f"{target} may not be written: its folder is protected, or the file is open in another program, QGIS perhaps. "
+            f"Close it there, or choose another name or folder. ({error.strerror})",
+        )
     return EngineError("output_failed", f"{target} could not be written: {error}")

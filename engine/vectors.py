@@ -99,6 +99,17 @@ def write_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str,
     driver = driver_for(path)
     with whole_file(path) as place:
         write_layer(place, layer, name, geometry_type, driver)
+        _check_written(place, len(layer), driver)
+
+
+def _check_written(place: Path, count: int, driver: str) -> None:
+    """Not every driver tells of what it could not write when it closes a file: a spatial index, the last polygons."""
+    try:
+        info = pyogrio.read_info(place, force_feature_count=True)
+    except pyogrio.errors.DataSourceError as error:
+        raise OSError(str(error)) from error
+    if info["features"] != count or (driver == "GPKG" and not info["capabilities"]["fast_spatial_filter"]):
+        raise OSError(f"{place.name} is incomplete")
 
 
 def driver_for(path: str | os.PathLike[str]) -> str:

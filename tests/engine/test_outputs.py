@@ -55,6 +55,15 @@ def test_side_files_are_swept_away(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.gpkg"]
 
 
+def test_side_files_of_the_replaced_output_go_with_it(tmp_path: Path) -> None:
+    output = tmp_path / "a.tif"
+    for name in ("a.tif", "a.tif.aux.xml", "a.tif.ovr", "a.tif-wal", "b.tif.aux.xml"):
+        (tmp_path / name).write_text("old")
+    with whole_file(output) as place:
+        place.write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif.aux.xml"]
+
+
 @pytest.mark.parametrize(("name", "code"), [("none/a.txt", "output_folder"), ("folder", "output_folder"), ("a.txt/b.txt", "output_folder")])
 def test_a_place_that_cannot_be_written(tmp_path: Path, name: str, code: str) -> None:
     (tmp_path / "folder").mkdir()
