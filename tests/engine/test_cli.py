@@ -184,6 +184,49 @@ class TestForAPerson:
         assert "BrokenPipe" not in process.stderr.read()
 
 
+class TestNoise:
+    """A command that writes to the standard streams by itself, as libraries do, and may fail."""
+
+    @staticmethod
+    def run(*arguments: str, deed: str) -> subprocess.CompletedProcess[str]:
+        script = f"""
+import os, sys, types
+import engine.cli
+
+def doctor(job, reporter):
+    os.write(1, b"noise of a library\\n")
+    print("more noise")
+    {deed}
+
+sys.modules["noisy"] = types.SimpleNamespace(doctor=doctor)
+engine.cli.MODULES["doctor"] = "noisy"
+sys.exit(engine.cli.main(["doctor", *sys.argv[1:]]))
+"""
+        return subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True, cwd=ROOT)
+
+    def test_the_stream_of_messages_stays_clean(self) -> None:
+        done = self.run("--json", deed="return {}")
+        answer = Answer(done.returncode, done.stdout, done.stderr)
+        assert (answer.status, answer.last) == (0, {"type": "result", "result": {}})
+        assert "noise of a library" in answer.error
+
+    def test_a_person_does_not_see_it(self) -> None:
+        done = self.run(deed="raise engine.cli.EngineError('code', 'what to do')")
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", "Error: what to do\n")
+
+    def test_what_nobody_foresaw_is_shown_with_everything(self) -> None:
+        done = self.run(deed="1 / 0")
+        assert done.returncode == 1
+        for words in ("noise of a library", "more noise", "Traceback", "ZeroDivisionError", "Please report it"):
+            assert words in done.stderr
+
+    def test_what_nobody_foresaw_is_a_message_too(self) -> None:
+        done = self.run("--json", deed="1 / 0")
+        answer = Answer(done.returncode, done.stdout, done.stderr)
+        assert answer.last["code"] == "internal"
+        assert "Traceback" in answer.error
+
+
 class TestArguments:
     def test_every_command_is_complete(self) -> None:
         assert set(JOB_TYPES) == set(MODULES) == set(ABOUT) == set(SUMMARIES)
