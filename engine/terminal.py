@@ -148,8 +148,7 @@ def _detect_summary(result: Mapping[str, Any]) -> list[str]:
 
 
 def _postprocess_summary(result: Mapping[str, Any]) -> list[str]:
-    steps = [f"  {step['step']}: {step['in']} -> {step['out']}" for step in result["steps"]]
-    return [*steps, f"{result['output']}: {result['count']} outlines, {result['total_area_km2']:.3f} km2"]
+    return [f"{result['output']}: {result['count']} outlines, {result['total_area_km2']:.3f} km2"]
 
 
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
