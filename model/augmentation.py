@@ -1,0 +1,136 @@
+"""Random changes of training samples: place, scale, light, sensor, and what was observed.
+
+All work on one sample: reflectance (4, rows, cols) of red, green, blue, nir, NaN where not observed, and truth
+(rows, cols). The random generator is given, so that a seed and a step number make a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+Array = NDArray[np.float32]
+
+TRUE_COLOUR_SATURATION = 0.3558
+"""Reflectance at which Sentinel-2 true-colour images saturate (255): the nominal scale of 8-bit chips."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How strong the random changes are.
+
+    Parameters
+    ----------
+    largest_zoom : ground sampling distance changes by up to this factor, both ways
+    largest_turn : degrees, on top of a random one of the eight symmetries
+    gain, gamma, band_gain, contrast : standard deviation of the logarithm of each factor; ``band_gain`` is one per band
+    haze : largest reflectance added to (or half of it taken from) all bands
+    grey : largest share of colour that is taken away
+    blur : largest standard deviation in pixels, for a quarter of the samples
+    noise : largest standard deviation in reflectance
+    nir_absent : share of four-band samples that lose their NIR
+    saturated : share of samples that saturate as true-colour images do
+    holes : share of samples with a hole or a collar that was not observed
+    """
+
+    largest_zoom: float = 1.4
+    largest_turn: float = 20.0
+    gain: float = 0.35
+    gamma: float = 0.2
+    band_gain: float = 0.05
+    contrast: float = 0.2
+    haze: float = 0.05
+    grey: float = 0.7
+    blur: float = 1.0
+    noise: float = 0.008
+    nir_absent: float = 0.5
+    saturated: float = 0.3
+    holes: float = 0.15
+
+
+def augmented(reflectance: Array, truth: NDArray[np.uint8], side: int, how: Augmentation, rng: np.random.Generator) -> tuple[Array, Array]:
+    """A randomly changed sample of ``side`` x ``side`` pixels.
+
+    Parameters
+    ----------
+    reflectance : (4, rows, cols) red, green, blue, nir, 0-1, NaN where not observed
+    truth : (rows, cols), 1 rock glacier
+    """
+    reflectance, label = placed(reflectance, truth, side, how, rng)
+    if rng.random() < how.nir_absent:
+        reflectance[3] = np.nan
+    reflectance = relit(reflectance, how, rng)
+    if rng.random() < how.holes:
+        reflectance[:, hole(side, rng)] = np.nan
+    return reflectance, label
+
+
+def placed(reflectance: Array, truth: NDArray[np.uint8], side: int, how: Augmentation, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Mirror, turn and zoom about the middle, cut ``side`` x ``side`` pixels; ground beyond the sample is mirrored."""
+    rows, cols = truth.shape
+    zoom = math.exp(rng.uniform(-1, 1) * math.log(how.largest_zoom))
+    angle = math.radians(rng.integers(4) * 90 + rng.uniform(-1, 1) * how.largest_turn)
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
+    play_x, play_y = max(0, 1 - side / cols), max(0, 1 - side / rows)
+    matrix = torch.tensor(
+        [
+            [mirror * cos * side / cols, -sin * side / cols, rng.uniform(-1, 1) * play_x],
+            [mirror * sin * side / rows, cos * side / rows, rng.uniform(-1, 1) * play_y],
+        ],
+        dtype=torch.float32,
+    )
+    grid = functional.affine_grid(matrix[None], [1, 1, side, side], align_corners=False)
+    bands = functional.grid_sample(
+        torch.from_numpy(reflectance)[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+    label = torch.from_numpy(truth.astype(np.float32))[None, None]
+    label = functional.grid_sample(label, grid, mode="nearest", padding_mode="reflection", align_corners=False)
+    return bands[0].numpy(), label[0, 0].numpy()
+
+
+def relit(reflectance: Array, how: Augmentation, rng: np.random.Generator) -> Array:
+    """Other light, haze, sensor and processing: gain, gamma, contrast, colour, blur, noise, saturation."""
+    bands = len(reflectance)
+    level = 0.2
+    gamma = math.exp(rng.normal(0, how.gamma))
+    changed = level * (np.clip(reflectance, 1e-4, None) / level) ** gamma
+    changed *= np.exp(rng.normal(0, how.gain) + rng.normal(0, how.band_gain, (bands, 1, 1)))
+    middle = np.nanmean(changed[:3])
+    changed = middle + (changed - middle) * math.exp(rng.normal(0, how.contrast))
+    grey = rng.uniform(0, how.grey) * (rng.random() < 0.5)
+    changed[:3] += grey * (changed[:3].mean(axis=0) - changed[:3])
+    changed += rng.uniform(-how.haze / 2, how.haze)
+    if rng.random() < 0.25:
+        changed = blurred(changed, rng.uniform(0.3, how.blur))
+    changed += rng.normal(0, rng.uniform(0, how.noise), changed.shape)
+    if rng.random() < how.saturated:
+        changed = np.minimum(changed, TRUE_COLOUR_SATURATION)
+    return np.clip(changed, 0.0, 1.2).astype(np.float32)
+
+
+def blurred(reflectance: Array, sigma: float) -> Array:
+    """Gaussian blur, ``sigma`` in pixels (3 x 3 weights do for up to a pixel)."""
+    side = math.exp(-0.5 / sigma**2)
+    weights = torch.tensor([side, 1.0, side], dtype=torch.float32) / (1 + 2 * side)
+    kernel = (weights[:, None] * weights[None, :])[None, None]
+    bands = functional.pad(torch.from_numpy(reflectance.astype(np.float32))[:, None], (1, 1, 1, 1), mode="replicate")
+    return functional.conv2d(bands, kernel)[:, 0].numpy()
+
+
+def hole(side: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(side, side) True where nothing was observed: an edge of the scene (a half plane) or a masked cloud (an ellipse)."""
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    angle = rng.uniform(0, 2 * math.pi)
+    along = np.cos(angle) * (x - side / 2) + np.sin(angle) * (y - side / 2)
+    if rng.random() < 0.5:
+        return along > rng.uniform(0.1, 0.5) * side
+    across = np.cos(angle) * (y - side / 2) - np.sin(angle) * (x - side / 2)
+    shift_x, shift_y = rng.uniform(-0.5, 0.5, 2) * side
+    wide, high = rng.uniform(0.04, 0.3, 2) * side
+    return ((along - shift_x) / wide) ** 2 + ((across - shift_y) / high) ** 2 < 1

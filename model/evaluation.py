@@ -1,0 +1,184 @@
+"""Scores of a trained network on data it never saw: files and networks in, tables for the card out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+from rasterio.warp import transform_geom
+from scipy import ndimage
+from torch import nn
+
+from model.samples import (
+    LOW_SNOW,
+    Chip,
+    SimulatedScene,
+    nominal_reflectance,
+    read_image,
+    read_mask,
+    spectral_stack,
+)
+from model.scores import (
+    Array,
+    Confusion,
+    Mask,
+    Predict,
+    best_threshold,
+    blended_probability,
+    chip_scores,
+    class_scores,
+    confusion,
+    mean_scores,
+    objects_found,
+    outlines,
+)
+from model.simulator import LAND_COVER
+
+SENTINEL_2_SCALE = 1e-4
+LEFT_ALONE = ("lake", "snow", "forest")
+
+DEFINITIONS = {
+    "classes": "pixels at the card's threshold; iou, precision, recall, f1 of rock glacier and of background; macro is the mean of both "
+    "classes (macro iou is the mIoU of Lin et al. 2024, background recall their specificity)",
+    "left_out_regions": "four networks, each trained by the same recipe but for a shorter time without one region of the chips, scored on "
+    "the chips of that region; mean: over the regions. The threshold was chosen on these chips and on simulated validation scenes together "
+    "(one number), which flatters them slightly",
+    "low_snow_chips": "chips with less than 10 % saturated pixels",
+    "negatives": "chips without rock glaciers that were kept out of training; their place is unknown, so they may show ground that "
+    "training chips show too; marked_share: share of all their pixels that is marked",
+    "simulated": "whole simulated scenes of seeds that neither training nor the threshold saw, overlapping tiles blended; rgb_only: the "
+    "same scenes without NIR. objects: a true rock glacier of 0.022 km2 or more is found when detected outlines (0.022 km2 or more, holes "
+    "filled) cover at least half of it. false_outlines: detected outlines of which less than a tenth is rock glacier. marked_share: share "
+    "of the pixels of a land cover, rock glaciers apart, that is marked",
+    "sikkim": "one Sentinel-2 chip, never trained on, three manual outlines of a larger inventory; what lies outside them is unknown, so "
+    "only they are scored. recall: share of the outline that is marked; iou: with the detected outlines that touch it; "
+    "scene_marked_share: share of the whole chip that is marked",
+}
+
+
+def predictor(network: nn.Module, batch: int = 16) -> Predict:
+    """A network as a function on arrays."""
+
+    @torch.no_grad()
+    def predict(stack: Array) -> Array:
+        parts = [torch.sigmoid(network(torch.from_numpy(stack[i : i + batch]))) for i in range(0, len(stack), batch)]
+        return torch.cat(parts).numpy()
+
+    return predict
+
+
+@dataclass(frozen=True)
+class ChipRegion:
+    """Chips of one left-out region, (n, rows, cols) probability and truth, (n,) snow, and how the network was trained."""
+
+    probability: Array
+    truth: Mask
+    snow: NDArray[np.float64]
+    course: dict[str, Any]
+
+
+def chip_region(predict: Predict, folder: Path, chips: Sequence[Chip], course: dict[str, Any]) -> ChipRegion:
+    """What a network says about chips."""
+    stack = np.stack([spectral_stack(nominal_reflectance(read_image(folder / "positive" / f"{chip.name}.png"))) for chip in chips])
+    truth = np.stack([read_mask(folder / "mask" / f"{chip.name}.png") for chip in chips]).astype(bool)
+    return ChipRegion(predict(stack)[:, 0], truth, np.array([chip.snow for chip in chips]), course)
+
+
+def predicted_scene(predict: Predict, scene: SimulatedScene, tile: int, overlap: float, nir: bool) -> tuple[Array, Mask]:
+    """Blended probability of a simulated scene, with or without its NIR, and its truth."""
+    reflectance = scene.reflectance.astype(np.float32)
+    if not nir:
+        reflectance[3] = np.nan
+    return blended_probability(predict, spectral_stack(reflectance), tile, overlap), scene.objects > 0
+
+
+def choose_threshold(scenes: Sequence[tuple[Array, Mask]], regions: Sequence[ChipRegion], candidates: Iterable[float]) -> float:
+    """The threshold with the highest rock glacier IoU, simulated scenes and low-snow chips of left-out regions weighing the same."""
+    chips = [(region.probability[region.snow < LOW_SNOW], region.truth[region.snow < LOW_SNOW]) for region in regions]
+    pooled = (np.stack([probability for probability, _ in scenes]), np.stack([truth for _, truth in scenes]))
+    return best_threshold([pooled, *chips], [1.0, *([1 / max(1, len(chips))] * len(chips))], candidates)
+
+
+def region_scores(regions: dict[str, ChipRegion], threshold: float) -> dict[str, Any]:
+    """Table of the left-out regions and their mean."""
+    tables = {name: chip_scores(region.probability, region.truth, region.snow, threshold, LOW_SNOW) for name, region in regions.items()}
+    courses = {name: {"steps": region.course["steps"], "minutes": region.course["minutes"]} for name, region in regions.items()}
+    return {
+        "mean": {
+            kind: mean_scores([{name: row for name, row in table[kind].items() if name != "chips"} for table in tables.values()])
+            for kind in ("all_chips", "low_snow_chips")
+        },
+        **{name: {"training": courses[name], **table} for name, table in tables.items()},
+    }
+
+
+def negative_scores(predict: Predict, folder: Path, names: Sequence[str], threshold: float) -> dict[str, Any]:
+    """How much of chips without rock glaciers is marked."""
+    images = [read_image(folder / "negative" / f"{name}.png") for name in names]
+    marked = predict(np.stack([spectral_stack(nominal_reflectance(image)) for image in images]))[:, 0] >= threshold
+    return {
+        "chips": len(names),
+        "marked_share": round(float(marked.mean()), 4),
+        "chips_with_an_outline": sum(bool(outlines(chip, 100.0).any()) for chip in marked),
+    }
+
+
+def scene_scores(
+    predicted: Sequence[tuple[Array, Mask]], scenes: Sequence[SimulatedScene], threshold: float, pixel_area: float
+) -> dict[str, Any]:
+    """Pixels, objects and land covers of whole simulated scenes."""
+    pixels, found, true, false = Confusion(), 0, 0, 0
+    marked_of = dict.fromkeys(LEFT_ALONE, 0)
+    total_of = dict.fromkeys(LEFT_ALONE, 0)
+    for (probability, truth), scene in zip(predicted, scenes, strict=True):
+        marked = probability >= threshold
+        pixels += confusion(marked, truth)
+        detected = outlines(marked, pixel_area)
+        hits, count = objects_found(detected, scene.objects, pixel_area)
+        found, true = found + hits, true + count
+        numbers, last = ndimage.label(detected)
+        right = ndimage.mean(truth, numbers, range(1, last + 1)) if last else []
+        false += int(np.count_nonzero(np.asarray(right) < 0.1))
+        for name in LEFT_ALONE:
+            cover = (scene.landcover == LAND_COVER[name]) & ~truth
+            marked_of[name] += int(np.count_nonzero(marked & cover))
+            total_of[name] += int(np.count_nonzero(cover))
+    return {
+        "scenes": len(scenes),
+        **class_scores(pixels),
+        "objects": {"true": true, "found": found, "found_share": round(found / true, 4) if true else None, "false_outlines": false},
+        "marked_share": {name: round(marked_of[name] / total_of[name], 5) if total_of[name] else None for name in LEFT_ALONE},
+    }
+
+
+def sikkim_scores(predict: Predict, folder: Path, tile: int, overlap: float, threshold: float) -> dict[str, Any]:
+    """Overlap with the three manual outlines of the Sikkim chip, with and without its NIR."""
+    with rasterio.open(folder / "sikkim_s2_rgbn_10m.tif") as dataset:
+        reflectance = dataset.read().astype(np.float32) * SENTINEL_2_SCALE
+        crs, transform = dataset.crs, dataset.transform
+    features = json.loads((folder / "rock_glaciers_manual.geojson").read_text(encoding="utf-8"))["features"]
+    shapes = [transform_geom("EPSG:4326", crs, feature["geometry"]) for feature in features]
+    scores: dict[str, Any] = {}
+    for name, nir in (("four_bands", True), ("rgb_only", False)):
+        if not nir:
+            reflectance[3] = np.nan
+        marked = outlines(
+            blended_probability(predict, spectral_stack(reflectance), tile, overlap) >= threshold, abs(transform.a * transform.e)
+        )
+        numbers, _ = ndimage.label(marked)
+        rows = []
+        for feature, shape in zip(features, shapes, strict=True):
+            truth = rasterize([shape], out_shape=marked.shape, transform=transform).astype(bool)
+            touching = np.isin(numbers, np.setdiff1d(numbers[truth], [0]))
+            scored = class_scores(confusion(touching, truth))["rock_glacier"]
+            rows.append({"outline": feature["properties"]["src_id"], "recall": scored["recall"], "iou": scored["iou"]})
+        scores[name] = {"outlines": rows, "scene_marked_share": round(float(marked.mean()), 4)}
+    return scores

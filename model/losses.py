@@ -1,0 +1,70 @@
+"""Losses on logits. Pixels of weight 0 (not observed) count in none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def dice_loss(logit: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """1 - Dice coefficient over the whole batch, 0-1.
+
+    Parameters
+    ----------
+    logit : (N, 1, rows, cols)
+    truth : (N, 1, rows, cols), 1 rock glacier, 0 background
+    weight : (N, 1, rows, cols), 0 where not observed
+
+    Source
+    ------
+    Milletari et al. (2016), V-Net; the loss of Lin et al. (2024), section 3.3.2. Over the batch, not per sample: a
+    sample without rock glaciers has no Dice coefficient of its own.
+    """
+    return tversky_loss(logit, truth, weight, missed=0.5, focus=1.0)
+
+
+def tversky_loss(logit: Tensor, truth: Tensor, weight: Tensor, missed: float = 0.6, focus: float = 0.75) -> Tensor:
+    """Focal Tversky loss over the whole batch, 0-1; arguments as of :func:`dice_loss`.
+
+    ``missed`` (0-1) is the weight of missed pixels against that of false ones (1 - missed); 0.5 and ``focus`` 1 give Dice.
+
+    Source
+    ------
+    Abraham and Khan (2019), A novel focal Tversky loss function.
+    """
+    probability = torch.sigmoid(logit) * weight
+    truth = truth * weight
+    hit = (probability * truth).sum()
+    miss = (truth - probability * truth).sum()
+    false = (probability - probability * truth).sum()
+    index = (hit + 1.0) / (hit + missed * miss + (1 - missed) * false + 1.0)
+    return (1 - index).clamp_min(1e-7) ** focus
+
+
+def cross_entropy(logit: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean binary cross entropy of the observed pixels; arguments as of :func:`dice_loss`."""
+    each = functional.binary_cross_entropy_with_logits(logit, truth, reduction="none")
+    return (each * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def dice_and_cross_entropy(logit: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Dice loss plus cross entropy: Dice for the balance of the classes, cross entropy for steady gradients."""
+    return dice_loss(logit, truth, weight) + cross_entropy(logit, truth, weight)
+
+
+def tversky_and_cross_entropy(logit: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Focal Tversky loss plus cross entropy."""
+    return tversky_loss(logit, truth, weight) + cross_entropy(logit, truth, weight)
+
+
+LOSSES: dict[str, Loss] = {
+    "dice": dice_loss,
+    "dice+cross_entropy": dice_and_cross_entropy,
+    "tversky": tversky_loss,
+    "tversky+cross_entropy": tversky_and_cross_entropy,
+}

@@ -1,0 +1,258 @@
+"""Training samples: chips with hand-drawn masks, simulated scenes, and what keeps training and testing ground apart."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from engine.indices import evi, savi
+from engine.outputs import whole_file
+from model.augmentation import TRUE_COLOUR_SATURATION, Array, Augmentation, augmented
+from model.networks.dednet import BandStatistics
+from model.simulator import LAND_COVER, simulate
+
+LOW_SNOW = 0.1
+"""Chips with a smaller share of saturated pixels count as low-snow."""
+
+UNKNOWN = 255
+"""Truth of a pixel that counts neither as rock glacier nor as background."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A row of chips.csv: ``name``, ``region`` (place group), ``snow`` (share of saturated pixels, 0-1)."""
+
+    name: str
+    region: str
+    snow: float
+
+
+def read_chips(folder: Path) -> list[Chip]:
+    """The rock glacier chips that ``chips.csv`` lists."""
+    with open(folder / "chips.csv", newline="", encoding="utf-8") as file:
+        return [Chip(row["chip"], row["region"], float(row["snow"])) for row in csv.DictReader(file)]
+
+
+def read_overlaps(folder: Path) -> list[tuple[str, str]]:
+    """The pairs of chips that share ground, as ``overlaps.csv`` lists them."""
+    with open(folder / "overlaps.csv", newline="", encoding="utf-8") as file:
+        return [(row["chip_a"], row["chip_b"]) for row in csv.DictReader(file)]
+
+
+def leave_region_out(chips: Sequence[Chip], overlaps: Iterable[tuple[str, str]], region: str) -> tuple[list[Chip], list[Chip]]:
+    """Chips to train on and chips to test on, without ground in common.
+
+    The test chips are those of ``region``. A chip of another region that shares ground with a test chip, directly or
+    over a chain of chips, is on neither side.
+    """
+    left_out = [chip for chip in chips if chip.region == region]
+    neighbours: dict[str, set[str]] = {}
+    for a, b in overlaps:
+        neighbours.setdefault(a, set()).add(b)
+        neighbours.setdefault(b, set()).add(a)
+    reached = {chip.name for chip in left_out}
+    frontier = list(reached)
+    while frontier:
+        new = neighbours.get(frontier.pop(), set()) - reached
+        reached |= new
+        frontier.extend(new)
+    return [chip for chip in chips if chip.name not in reached], left_out
+
+
+def hold_out(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Names to train on and names held out, drawn with a seed from the sorted names."""
+    order = np.random.default_rng(seed).permutation(len(names))
+    ordered = [sorted(names)[i] for i in order]
+    count = round(share * len(names))
+    return sorted(ordered[count:]), sorted(ordered[:count])
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """An 8-bit true-colour image, (rows, cols, 3)."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """(rows, cols), 1 rock glacier."""
+    with Image.open(path) as image:
+        return (np.asarray(image) > 0).astype(np.uint8)
+
+
+def nominal_reflectance(image: NDArray[np.uint8]) -> Array:
+    """Red, green, blue and an absent NIR of an 8-bit true-colour image of unknown stretch.
+
+    Nominal, since the stretch is unknown: Sentinel-2 true-colour images show reflectance 0-0.3558 as 0-255.
+
+    Returns
+    -------
+    (4, rows, cols) float32; NIR is NaN
+    """
+    colours = image.transpose(2, 0, 1).astype(np.float32) / 255 * TRUE_COLOUR_SATURATION
+    return np.concatenate([colours, np.full_like(colours[:1], np.nan)])
+
+
+def spectral_stack(reflectance: Array) -> Array:
+    """(4, rows, cols) red, green, blue, nir -> (6, rows, cols) with evi and savi; NaN where not observed."""
+    red, _, blue, nir = reflectance
+    return np.concatenate([reflectance, evi(red, blue, nir)[None], savi(red, nir)[None]]).astype(np.float32)
+
+
+class Source(Protocol):
+    """Where samples come from."""
+
+    def draw(self, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
+        """Reflectance (4, rows, cols) and truth (rows, cols) of a random sample."""
+
+
+class ChipSource:
+    """Chips held in memory, drawn by weight.
+
+    Parameters
+    ----------
+    images : (n, rows, cols, 3) uint8
+    truths : (n, rows, cols) uint8
+    weights : (n,) how often each is drawn, relative to the others
+    """
+
+    def __init__(self, images: NDArray[np.uint8], truths: NDArray[np.uint8], weights: Sequence[float]) -> None:
+        self.images, self.truths = images, truths
+        self._chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+
+    def draw(self, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
+        i = rng.choice(len(self.images), p=self._chances)
+        return nominal_reflectance(self.images[i]), self.truths[i]
+
+
+def rock_glacier_chips(folder: Path, chips: Sequence[Chip]) -> ChipSource:
+    """Chips with their masks; regions are drawn equally often, snow-covered chips (half snow: 1/26) seldom.
+
+    What lies under snow cannot be learnt, and such samples are discarded in the paper (section 3.1).
+    """
+    clear = {chip: 1 / (1 + (chip.snow / LOW_SNOW) ** 2) for chip in chips}
+    total = {region: sum(clear[chip] for chip in chips if chip.region == region) for region in {chip.region for chip in chips}}
+    return ChipSource(
+        np.stack([read_image(folder / "positive" / f"{chip.name}.png") for chip in chips]),
+        np.stack([read_mask(folder / "mask" / f"{chip.name}.png") for chip in chips]),
+        [clear[chip] / total[chip.region] for chip in chips],
+    )
+
+
+def background_chips(folder: Path, names: Sequence[str]) -> ChipSource:
+    """Chips without rock glaciers."""
+    images = np.stack([read_image(folder / "negative" / f"{name}.png") for name in names])
+    return ChipSource(images, np.zeros(images.shape[:3], np.uint8), np.ones(len(names)).tolist())
+
+
+class SceneSource:
+    """Windows of scenes, half of them around a pixel of a rock glacier.
+
+    Parameters
+    ----------
+    scenes : reflectance (4, rows, cols) float16 or float32, and truth (rows, cols) uint8, 1 rock glacier,
+        0 background, UNKNOWN
+    window : rows and columns of a window; more than a sample has, so that it can be turned
+    """
+
+    def __init__(self, scenes: Sequence[tuple[NDArray[np.floating], NDArray[np.uint8]]], window: int) -> None:
+        self._scenes, self._window = scenes, window
+        self._places = [np.argwhere(truth == 1) for _, truth in scenes]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
+        i = int(rng.integers(len(self._scenes)))
+        reflectance, truth = self._scenes[i]
+        limit = np.array(truth.shape) - self._window
+        corner = rng.integers(0, limit + 1)
+        if len(self._places[i]) and rng.random() < 0.5:
+            corner = np.clip(rng.choice(self._places[i]) - rng.integers(0, self._window, 2), 0, limit)
+        window = (slice(corner[0], corner[0] + self._window), slice(corner[1], corner[1] + self._window))
+        return reflectance[:, *window].astype(np.float32), truth[window]
+
+
+class Batches:
+    """Batches of augmented samples from several sources, each batch made by the seed and its number alone.
+
+    Parameters
+    ----------
+    sources : source and how many samples of each batch come from it
+    side : rows and columns of a sample
+    """
+
+    def __init__(self, sources: Sequence[tuple[Source, int]], side: int, augmentation: Augmentation, seed: int) -> None:
+        self._sources, self._side, self._augmentation, self._seed = sources, side, augmentation, seed
+
+    def __getitem__(self, number: int) -> tuple[Array, Array, Array]:
+        """stack (N, 6, side, side), truth (N, 1, side, side), weight (N, 1, side, side): 0 where not observed or unknown."""
+        rng = np.random.default_rng((self._seed, number))
+        samples = [
+            augmented(*source.draw(rng), self._side, self._augmentation, rng) for source, count in self._sources for _ in range(count)
+        ]
+        stack = np.stack([spectral_stack(reflectance) for reflectance, _ in samples])
+        truth = np.stack([label[None] for _, label in samples])
+        weight = np.isfinite(stack[:, :1]) & (truth != UNKNOWN)
+        return stack, (truth == 1).astype(np.float32), weight.astype(np.float32)
+
+
+def band_statistics(batches: Batches, count: int) -> BandStatistics:
+    """Minimum, maximum and mean per band of what is observed in the first ``count`` batches (section 3.3.1).
+
+    Raises
+    ------
+    ValueError
+        when a band is nowhere observed or has one value only.
+    """
+    minimum, maximum = np.full(6, np.inf), np.full(6, -np.inf)
+    total, observed = np.zeros(6), np.zeros(6)
+    for number in range(count):
+        stack = batches[number][0]
+        known = np.isfinite(stack)
+        minimum = np.minimum(minimum, np.where(known, stack, np.inf).min(axis=(0, 2, 3)))
+        maximum = np.maximum(maximum, np.where(known, stack, -np.inf).max(axis=(0, 2, 3)))
+        total += np.where(known, stack, 0.0).sum(axis=(0, 2, 3), dtype=np.float64)
+        observed += known.sum(axis=(0, 2, 3))
+    if not np.all(minimum < maximum):
+        raise ValueError("a band is nowhere observed in the training samples, or has one value only: it cannot be normalised")
+    return BandStatistics(tuple(minimum.tolist()), tuple(maximum.tolist()), tuple((total / observed).tolist()))
+
+
+@dataclass(frozen=True)
+class SimulatedScene:
+    """A simulated scene as it is kept for training.
+
+    ``reflectance`` (4, rows, cols) float16, red, green, blue, nir; ``objects`` (rows, cols) number of the rock glacier,
+    0 background; ``landcover`` (rows, cols) codes of ``LAND_COVER``.
+    """
+
+    reflectance: NDArray[np.float16]
+    objects: NDArray[np.uint16]
+    landcover: NDArray[np.uint8]
+
+    @property
+    def truth(self) -> NDArray[np.uint8]:
+        """(rows, cols) 1 rock glacier, 0 background, UNKNOWN where snow lies on a rock glacier."""
+        covered = np.isin(self.landcover, [LAND_COVER["snow"], LAND_COVER["glacier"]])
+        return np.where(self.objects == 0, 0, np.where(covered, UNKNOWN, 1)).astype(np.uint8)
+
+
+def simulated_scene(seed: int, side: int, resolution: float, cache: Path) -> SimulatedScene:
+    """A simulated scene of ``side`` x ``side`` pixels of ``resolution`` metres, made once and kept in the folder ``cache``."""
+    path = cache / f"{side}-{resolution:g}m-{seed}.npz"
+    if not path.exists():
+        scene = simulate(seed, side, side, resolution=resolution)
+        cache.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as new:
+            np.savez_compressed(
+                new,
+                reflectance=scene.reflectance.astype(np.float16),
+                objects=scene.labels.astype(np.uint16),
+                landcover=scene.landcover,
+            )
+    with np.load(path) as kept:
+        return SimulatedScene(kept["reflectance"], kept["objects"], kept["landcover"])

