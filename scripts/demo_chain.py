@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 OUTPUTS = ("stack.tif", "probability.tif", "tile_polygons.gpkg", "outlines.gpkg", "map.png")
-NOISE = ("QStandardPaths:", "Problem with", "Using configuration", "inotify_add_watch")
+NOISE = ("QStandardPaths:", "ERROR:\tAn error was encountered while checking parameter values")
+"""How lines begin that QGIS adds to the words that matter."""
 
 
 class StepFailed(Exception):
