@@ -21,7 +21,6 @@ from rasterio.windows import Window
 
 from engine import __version__, rasters
 from engine.card import ModelCard, find_model
-from engine.errors import EngineError
 from engine.inference import Network, open_network
 from engine.outputs import whole_file
 from engine.rasters import Grid
@@ -30,8 +29,8 @@ from engine.search_area import SearchArea
 from engine.stack import Channels, check_stack, choose_channels, observed, read_channels
 from engine.tile_polygons import TileObjects, TilePolygonFile, trace_tile
 from engine.tiling import BlendedRows, LookedTiles, TilePlan, pad_to_tile, plan_tiles, tiles_with_any
-from engine.vectors import PolygonLayer, driver_for, read_polygons
-from jobs import DEVICES, DetectJob
+from engine.vectors import PolygonLayer, read_polygons
+from jobs import DetectJob
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -70,8 +69,7 @@ def detect(job: DetectJob, reporter: Reporter) -> dict[str, Any]:
     Raises
     ------
     EngineError
-        ``threshold``, ``overlap``, ``batch_size``, ``device``, ``same_file`` for impossible parameters; those of
-        :func:`engine.card.find_model`, :func:`engine.rasters.open_raster`, :func:`engine.stack.choose_channels`,
+        those of :func:`engine.card.find_model`, :func:`engine.rasters.open_raster`, :func:`engine.stack.choose_channels`,
         :func:`engine.stack.check_stack`, :func:`engine.inference.open_network`, :meth:`engine.inference.Network.run`,
         :func:`engine.vectors.read_polygons` and :func:`engine.outputs.whole_file`.
 
@@ -80,7 +78,6 @@ def detect(job: DetectJob, reporter: Reporter) -> dict[str, Any]:
     Lin et al. (2024), sections 3.4.1 and 3.4.2, step 3.
     """
     reporter.progress(0.0, "opening the model and the stack")
-    _check_parameters(job)
     card = find_model(job.model, job.models_folders)
     threshold = card.threshold if job.threshold is None else job.threshold
     with rasters.open_raster(job.input) as dataset, rasterio.Env(GDAL_CACHEMAX=_cache_bytes(dataset)):
@@ -307,20 +304,6 @@ def _passport(job: DetectJob, card: ModelCard, plan: TilePlan) -> dict[str, str]
         "SOFTWARE": f"Rock Glacier Mapper {__version__}",
         "SOURCE": Path(job.input).name,
     }
-
-
-def _check_parameters(job: DetectJob) -> None:
-    if job.threshold is not None and not 0 < job.threshold <= 1:
-        raise EngineError("threshold", f"The threshold is {job.threshold:g}; a probability above 0 and up to 1 is needed.")
-    if job.batch_size < 0:
-        raise EngineError("batch_size", f"The batch size is {job.batch_size}; give a number of tiles, or 0 to let the engine choose.")
-    if job.device not in DEVICES:
-        raise EngineError("device", f"There is no device {job.device!r}; choose one of {', '.join(DEVICES)}.")
-    driver_for(job.output)
-    given = [Path(path).resolve() for path in (job.input, job.output, job.probability, job.mask) if path]
-    for output in (job.output, job.probability):
-        if output and given.count(Path(output).resolve()) > 1:
-            raise EngineError("same_file", f"{output} is both an output and something else. Give each output a name of its own.")
 
 
 def _cache_bytes(dataset: DatasetReader) -> int:

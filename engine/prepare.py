@@ -23,7 +23,6 @@ from jobs import STACK_BANDS, PrepareJob
 PASSPORT = "ROCK_GLACIER_MAPPER"
 """Namespace of the stack's tags."""
 
-SAMPLES_PER_SIDE, SAMPLE_PX = 8, 64
 FINEST_DIVISION = 20
 """Of a scene's pixel; a slip of the keyboard would fill the disk."""
 COLOURS = {
@@ -183,7 +182,7 @@ def _scaling(scene: DatasetReader, bands: list[int], job: PrepareJob, reporter: 
 
 def _sample(scene: DatasetReader, bands: list[int], reporter: Reporter) -> NDArray[np.float32]:
     """Pixel values (bands, n) from windows spread evenly over the scene; from all of it where those saw nothing."""
-    seen = [rasters.read_observed(scene, bands, window).reshape(len(bands), -1) for window in _spread_windows(scene)]
+    seen = [rasters.read_observed(scene, bands, window).reshape(len(bands), -1) for window in rasters.spread_windows(Grid.of(scene))]
     sample = np.concatenate(seen, axis=1)
     if _has_values(sample):
         return sample
@@ -197,17 +196,6 @@ def _sample(scene: DatasetReader, bands: list[int], reporter: Reporter) -> NDArr
 
 def _has_values(sample: NDArray[np.float32]) -> bool:
     return bool((np.isfinite(sample) & (sample != 0)).any())
-
-
-def _spread_windows(scene: DatasetReader) -> Iterator[Window]:
-    def starts(length: int) -> list[int]:
-        if length <= SAMPLES_PER_SIDE * SAMPLE_PX:
-            return list(range(0, length, SAMPLE_PX))
-        return [int(start) for start in np.linspace(0, length - SAMPLE_PX, SAMPLES_PER_SIDE)]
-
-    for row in starts(scene.height):
-        for column in starts(scene.width):
-            yield Window(column, row, min(SAMPLE_PX, scene.width - column), min(SAMPLE_PX, scene.height - row))
 
 
 def _write_stack(stack: DatasetWriter, grid: Grid, read: Callable[[Window], NDArray[np.float32]], reporter: Reporter) -> int:

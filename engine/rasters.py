@@ -161,6 +161,19 @@ def windows(grid: Grid, rows: int = 512, columns: int = 2048) -> Iterator[Window
             yield Window(column, row, min(columns, grid.width - column), min(rows, grid.height - row))
 
 
+def spread_windows(grid: Grid, per_side: int = 8, side: int = 64) -> Iterator[Window]:
+    """Square windows spread evenly over the grid, ``per_side`` in each direction; all of a small grid, piece by piece."""
+
+    def starts(length: int) -> list[int]:
+        if length <= per_side * side:
+            return list(range(0, length, side))
+        return [int(start) for start in np.linspace(0, length - side, per_side)]
+
+    for row in starts(grid.height):
+        for column in starts(grid.width):
+            yield Window(column, row, min(side, grid.width - column), min(side, grid.height - row))
+
+
 @contextmanager
 def new_geotiff(path: str | os.PathLike[str], grid: Grid, names: Sequence[str]) -> Iterator[DatasetWriter]:
     """A float32 GeoTIFF with named bands to be written window by window, NaN where not observed; whole or not at all.

@@ -4,7 +4,7 @@ not observed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,6 @@ NEEDED_BY = {"evi": ("red", "blue", "nir"), "savi": ("red", "nir")}
 REFLECTANCE_RANGE = (-0.05, 1.5)
 """Atmospheric correction leaves values slightly below 0; sunlit snow and glint exceed 1."""
 TOLERATED_SHARE = 0.05
-SAMPLES_PER_SIDE, SAMPLE_PX = 4, 64
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def check_stack(dataset: DatasetReader, channels: Channels, card: ModelCard) -> 
     bands = {name: number for name, number in channels.bands.items() if name in REFLECTANCE}
     if not bands:
         return False
-    samples = [_read_by_name(dataset, bands, window) for window in _sample_windows(dataset)]
+    samples = [_read_by_name(dataset, bands, window) for window in rasters.spread_windows(rasters.Grid.of(dataset))]
     values = {name: np.concatenate([sample[name].ravel() for sample in samples]) for name in bands}
     for name, value in values.items():
         finite = value[np.isfinite(value)]
@@ -157,17 +156,6 @@ def _fitting_sensor(values: NDArray[np.float32]) -> str:
     else:
         sensor = "sentinel2_l2a, planetscope_sr or gaofen_pms, whichever took it"
     return f"Run Prepare spectral stack on the scene with SENSOR {sensor}."
-
-
-def _sample_windows(dataset: DatasetReader) -> Iterator[Window]:
-    """Small windows in the middle of the cells of a lattice over a raster."""
-    height, width = min(SAMPLE_PX, dataset.height), min(SAMPLE_PX, dataset.width)
-    middles = (np.arange(SAMPLES_PER_SIDE) + 0.5) / SAMPLES_PER_SIDE
-    rows = np.clip(middles * dataset.height - height / 2, 0, dataset.height - height).astype(int)
-    columns = np.clip(middles * dataset.width - width / 2, 0, dataset.width - width).astype(int)
-    for row in np.unique(rows).tolist():
-        for column in np.unique(columns).tolist():
-            yield Window(column, row, width, height)
 
 
 def _read_by_name(source: DatasetReader | WarpedVRT, bands: dict[str, int], window: Window) -> dict[str, NDArray[np.float32]]:

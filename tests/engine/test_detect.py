@@ -687,16 +687,9 @@ def test_full_disk(tmp_path, model, monkeypatch, output):
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"threshold": 0.0}, "threshold"),
-        ({"threshold": 1.1}, "threshold"),
-        ({"overlap": 95.0}, "overlap"),
-        ({"batch_size": -1}, "batch_size"),
-        ({"device": "abacus"}, "device"),
         ({"output": "{folder}/polygons.shp"}, "output_format"),
         ({"output": "{folder}/nowhere/polygons.gpkg"}, "output_folder"),
         ({"probability": "{folder}/nowhere/probability.tif"}, "output_folder"),
-        ({"probability": "{folder}/stack.tif"}, "same_file"),
-        ({"probability": "{folder}/tile_polygons.gpkg"}, "same_file"),
         ({"model": "no such model"}, "model_missing"),
         ({"input": "{folder}/absent.tif"}, "file_missing"),
         ({"mask": "{folder}/absent.gpkg"}, "file_missing"),
