@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ SLICE_MS = 100
 """How long a wait lasts between two looks at the Cancel button."""
 GRACE_MS, TERMINATE_MS = 5000, 2000
 """How long the engine may take to cancel by itself, and after that to end when asked to."""
+COUNTS = re.compile(r"\d+")
 LAST_WORDS = 15
 """Lines of the engine's log that an unexpected end is reported with."""
 
@@ -98,8 +100,9 @@ class Conversation:
         kind, text = message["type"], str(message.get("text", ""))
         if kind == "progress":
             self._feedback.setProgress(float(message.get("percent", 0)))
-            if text and text != self._doing:
-                self._doing = text
+            doing = COUNTS.sub("", text)  # "tile 7 of 90" once, not 90 lines of the log
+            if doing and doing != self._doing:
+                self._doing = doing
                 self._feedback.setProgressText(text)
         elif kind == "info":
             self._feedback.pushInfo(text)

@@ -17,6 +17,7 @@ from qgis.core import (
     QgsProcessingModelChildParameterSource,
     QgsProcessingModelOutput,
     QgsProcessingModelParameter,
+    QgsProcessingParameterNumber,
 )
 from qgis.PyQt.QtCore import QPointF
 
@@ -61,9 +62,13 @@ def build() -> QgsProcessingModelAlgorithm:
         for name in step["asked"]:
             component = QgsProcessingModelParameter(name)
             component.setPosition(QPointF(150 + 240 * column, 60 + 60 * row))
-            model.addModelParameter(algorithm.parameterDefinition(name).clone(), component)
-            child.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromModelParameter(name)])
-            help_texts[name] = algorithm.parameterDefinition(name).help()
+            definition = algorithm.parameterDefinition(name).clone()
+            source = QgsProcessingModelChildParameterSource.fromModelParameter(name)
+            if name == "NIR":
+                definition, source = nir_band(definition.defaultValue())
+            model.addModelParameter(definition, component)
+            child.addParameterSources(name, [source])
+            help_texts[name] = definition.help() or algorithm.parameterDefinition(name).help()
             row += 1
         for name, (source_id, output) in step["taken"].items():
             child.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromChildOutput(source_id, output)])
@@ -87,6 +92,13 @@ def build() -> QgsProcessingModelAlgorithm:
         }
     )
     return model
+
+
+def nir_band(default: int) -> tuple[QgsProcessingParameterNumber, QgsProcessingModelChildParameterSource]:
+    """The near-infrared band as a number: a model hands "not given" on as "none", and this scene does have one by default."""
+    definition = QgsProcessingParameterNumber("NIR", "Near-infrared band (0: none)", defaultValue=default, minValue=0)
+    definition.setHelp("Number of the band. 0 for a scene without near-infrared: the stack then holds no EVI and SAVI.")
+    return definition, QgsProcessingModelChildParameterSource.fromExpression(f"coalesce(@NIR, {default})")
 
 
 def main() -> None:

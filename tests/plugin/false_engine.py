@@ -47,6 +47,8 @@ def main(behaviour: str, folder: Path, polygons: str) -> int:
     elif behaviour == "verbose":
         for number in range(20_000):
             say(type="info", text=f"line {number} " + "x" * 80)
+    for number in range(1, 4):
+        say(type="progress", percent=20.0 + 20 * number, text=f"tile {number} of 3")
     say(type="info", text="auto: taken as Sentinel-2 L2A")
     say(type="warning", code="clipped", text="A few pixels are brighter than 1.")
     for name in ("output", "probability"):

@@ -35,8 +35,8 @@ def test_messages_are_passed_on_and_the_result_is_returned(run_job, false_engine
     assert run_job(job, listener)["count"] == 3
     assert listener.infos == ["auto: taken as Sentinel-2 L2A"]
     assert listener.warnings == ["A few pixels are brighter than 1."]
-    assert listener.doing == ["Starting"]
-    assert listener.progress() == 10.0
+    assert listener.doing == ["Starting", "tile 1 of 3"]
+    assert listener.progress() == 80.0
     assert json.loads((tmp_path / "job.json").read_text())["input"] == "scène é.tif"
 
 

@@ -58,6 +58,20 @@ class TestWhatReachesTheEngine:
         expected |= {"sensor": "sentinel2_l2a", "scale": 1.0, "offset": 0.0, "resolution": 4.0}
         assert job_in(tmp_path) == expected
 
+    @pytest.mark.parametrize(("given", "band"), [({}, 4), ({"NIR": 0}, 0), ({"NIR": 3, "BLUE": 4}, 3)])
+    def test_the_chain_takes_the_fourth_band_as_near_infrared_unless_told(self, run, false_engine, scene, tmp_path, given, band):
+        false_engine("error")
+        with pytest.raises(QgsProcessingException, match="coordinate reference system"):
+            run(
+                "rockglacierchain",
+                INPUT=str(scene),
+                stack="TEMPORARY_OUTPUT",
+                tile_polygons="TEMPORARY_OUTPUT",
+                outlines="TEMPORARY_OUTPUT",
+                **given,
+            )
+        assert job_in(tmp_path)["nir"] == band
+
     def test_prepare_strips_what_only_qgis_reads_in_a_source(self, run, false_engine, scene, tmp_path):
         false_engine()
         layer = QgsRasterLayer(f"{scene}|option:NUM_THREADS=2", "scene")
