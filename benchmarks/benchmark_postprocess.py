@@ -1,10 +1,11 @@
 """How long post-processing takes, and whether it finds what is there: tile polygons of made-up detections, with known truth.
 
-    python benchmarks/benchmark_postprocess.py [--polygons 100000] [--profile]
+    python benchmarks/benchmark_postprocess.py [--polygons 100000] [--pixel 4] [--profile]
 
-Rock glaciers stand apart on plains that are tiled as in the paper (352 px of 4 m, half of it overlapping); each tile draws
-what it sees with a boundary of its own, in pixel edges. Added are false detections by a single tile, which have to go, and
-specks below the smallest area. A permafrost raster of 1 km cells covers the western half of each plain.
+Rock glaciers of 0.05 to 0.2 km2 stand apart on plains that are tiled as in the paper (352 px, half of it overlapping); each
+tile draws what it sees with a boundary of its own, in pixel edges: the finer the pixels, the more vertices. Added are false
+detections by a single tile, which have to go, and specks below the smallest area. A permafrost raster of 1 km cells covers
+the western half of each plain.
 """
 
 from __future__ import annotations
@@ -32,30 +33,31 @@ from engine.reporting import SilentReporter
 from engine.vectors import PolygonLayer, read_polygons, write_polygons
 from jobs import PostprocessJob
 
-PIXEL, TILE, STRIDE, TILES = 4.0, 352, 176, 20
+TILE, STRIDE, TILES = 352, 176, 20
 SIZE = (TILES - 1) * STRIDE + TILE
-SPACING, OBJECTS = 200, SIZE // 200
-BLOB, SPECK = 42, 15
+SPACING_M, BLOB_M, SPECK_M = 800, 170, 60
 LEFT, TOP = 300_000.0, 5_000_000.0
 
 
-def landscape(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Distance from the nearest rock glacier's centre in units of its own radius in that direction, (rows, cols)."""
+def landscape(rng: np.random.Generator, pixel: float) -> tuple[NDArray[np.float32], int]:
+    """Distance from the nearest rock glacier's centre in units of its radius in that direction, (rows, cols); their number."""
+    spacing = round(SPACING_M / pixel)
+    objects = SIZE // spacing
     field = np.full((SIZE, SIZE), 9.0, dtype=np.float32)
-    rows, columns = np.mgrid[:SPACING, :SPACING] - SPACING // 2
+    rows, columns = np.mgrid[:spacing, :spacing] - spacing // 2
     direction, distance = np.arctan2(rows, columns), np.hypot(rows, columns)
-    for row in range(OBJECTS):
-        for column in range(OBJECTS):
-            lobes, turn, size = rng.integers(2, 6), rng.uniform(0, 6), rng.uniform(30, 62)
+    for row in range(objects):
+        for column in range(objects):
+            lobes, turn, size = rng.integers(2, 6), rng.uniform(0, 6), rng.uniform(120, 250) / pixel
             radius = size * (1 + 0.15 * np.sin(lobes * direction + turn))
-            place = np.s_[row * SPACING : (row + 1) * SPACING, column * SPACING : (column + 1) * SPACING]
+            place = np.s_[row * spacing : (row + 1) * spacing, column * spacing : (column + 1) * spacing]
             field[place] = distance / radius
-    return field
+    return field, objects**2
 
 
-def plain(rng: np.random.Generator) -> tuple[PolygonLayer, int, float]:
+def plain(rng: np.random.Generator, pixel: float) -> tuple[PolygonLayer, int, float]:
     """Tile polygons of one plain, how many rock glaciers stand on it, and the km2 that the tiles together draw of them."""
-    field = landscape(rng)
+    field, count = landscape(rng, pixel)
     looks = np.zeros(SIZE, dtype=np.int32)
     for start in range(0, SIZE - TILE + 1, STRIDE):
         looks[start : start + TILE] += 1
@@ -69,27 +71,31 @@ def plain(rng: np.random.Generator) -> tuple[PolygonLayer, int, float]:
         noise = between @ rng.normal(0, 0.06, (between.shape[1],) * 2) @ between.T
         mask = field[window] + noise < 1
         seen[window] |= mask
-        for side in (BLOB, SPECK) if 0 < tile % TILES < TILES - 1 and tile // TILES % 7 == 3 and tile % 5 == 2 else ():
+        for side in (
+            (round(BLOB_M / pixel), round(SPECK_M / pixel))
+            if 0 < tile % TILES < TILES - 1 and tile // TILES % 7 == 3 and tile % 5 == 2
+            else ()
+        ):
             free = np.argwhere(np.lib.stride_tricks.sliding_window_view(field[window], (side, side))[::9, ::9].min(axis=(2, 3)) > 1.5)
             if len(free):
                 row, column = free[rng.integers(len(free))] * 9
                 mask[row : row + side, column : column + side] = True
-        transform = Affine(PIXEL, 0, LEFT + left * PIXEL, 0, -PIXEL, TOP - top * PIXEL)
+        transform = Affine(pixel, 0, LEFT + left * pixel, 0, -pixel, TOP - top * pixel)
         for outline, _ in shapes(mask.astype(np.uint8), mask=mask, transform=transform):
             polygon = shapely.Polygon(outline["coordinates"][0], outline["coordinates"][1:])
-            if polygon.area < 64 * PIXEL**2:
+            if polygon.area < 1000:
                 continue
             x, y = polygon.centroid.coords[0]
             polygons.append(polygon)
             tiles.append(tile)
-            coverages.append(coverage[int((TOP - y) / PIXEL), int((x - LEFT) / PIXEL)])
+            coverages.append(coverage[int((TOP - y) / pixel), int((x - LEFT) / pixel)])
     fields = {"tile": np.array(tiles), "coverage": np.array(coverages, dtype=float)}
-    return PolygonLayer(np.array(polygons, dtype=object), CRS.from_epsg(32647), fields), OBJECTS**2, float(seen.sum()) * PIXEL**2 / 1e6
+    return PolygonLayer(np.array(polygons, dtype=object), CRS.from_epsg(32647), fields), count, float(seen.sum()) * pixel**2 / 1e6
 
 
-def repeated(layer: PolygonLayer, copies: int) -> PolygonLayer:
+def repeated(layer: PolygonLayer, copies: int, pixel: float) -> PolygonLayer:
     """The plain beside itself, with tile numbers of their own."""
-    across = SIZE * PIXEL + 1000
+    across = SIZE * pixel + 1000
     geometries = [shapely.transform(layer.geometries, lambda places, c=copy: places + [0.0, -c * across]) for copy in range(copies)]
     fields = {
         "tile": np.concatenate([layer.fields["tile"] + copy * TILES**2 for copy in range(copies)]),
@@ -100,9 +106,9 @@ def repeated(layer: PolygonLayer, copies: int) -> PolygonLayer:
     return PolygonLayer(np.concatenate(geometries), layer.crs, fields)
 
 
-def write_permafrost(path: Path, bottom: float) -> None:
+def write_permafrost(path: Path, bottom: float, pixel: float) -> None:
     """Cells of 1 km, 1 where the western half is, 0 east of it."""
-    rows, columns = int((TOP - bottom) / 1000) + 2, int(SIZE * PIXEL / 1000) + 2
+    rows, columns = int((TOP - bottom) / 1000) + 2, int(SIZE * pixel / 1000) + 2
     cells = np.zeros((rows, columns), dtype=np.uint8)
     cells[:, : columns // 2] = 1
     profile = {"driver": "GTiff", "width": columns, "height": rows, "count": 1, "dtype": "uint8", "nodata": 255, "crs": "EPSG:32647"}
@@ -114,15 +120,16 @@ def main() -> None:
     """Make the tile polygons, post-process them, print what was there, what came out and how long it took."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--polygons", type=int, default=100_000)
+    arguments.add_argument("--pixel", type=float, default=4.0, help="pixel size in metres")
     arguments.add_argument("--profile", action="store_true", help="print where the time goes")
     options = arguments.parse_args()
-    layer, count, area = plain(np.random.default_rng(1))
+    layer, count, area = plain(np.random.default_rng(1), options.pixel)
     copies = max(1, round(options.polygons / len(layer)))
-    layer = repeated(layer, copies)
+    layer = repeated(layer, copies, options.pixel)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_polygons(folder / "tile_polygons.gpkg", layer, "tile_polygons")
-        write_permafrost(folder / "permafrost.tif", float(shapely.total_bounds(layer.geometries)[1]))
+        write_permafrost(folder / "permafrost.tif", float(shapely.total_bounds(layer.geometries)[1]), options.pixel)
         job = PostprocessJob(
             str(folder / "tile_polygons.gpkg"),
             str(folder / "outlines.gpkg"),

@@ -184,6 +184,8 @@ class RasterMap:
 
     def fraction(self, outlines: NDArray[np.object_], crs: CRS, reporter: Reporter) -> NDArray[np.float64]:
         """Share of each outline's known area that lies in permafrost, see :class:`PermafrostMap`."""
+        if self.dataset.count > 1:
+            reporter.info(f"The permafrost map has {self.dataset.count} bands; the first one is used.")
         map_crs = CRS.from_wkt(self.dataset.crs.to_wkt())
         seen = _Seen()
         pieces: dict[int, list[shapely.Geometry]] = {FREE: [], PERMAFROST: []}
@@ -328,7 +330,7 @@ def _numbers_and_names(column: NDArray[Any]) -> tuple[NDArray[np.float64], NDArr
 def _within(outlines: NDArray[np.object_], polygons: NDArray[np.object_]) -> NDArray[np.object_]:
     """The part of each outline, (n,), that lies in any of some polygons; polygons may overlap and be very large."""
     parts = np.full(len(outlines), shapely.Polygon(), dtype=object)
-    if not len(outlines) or not len(polygons):
+    if shapely.is_empty(outlines).all() or not len(polygons):
         return parts
     around = shapely.box(*shapely.total_bounds(outlines))
     polygons = polygons[shapely.intersects(polygons, around)]

@@ -23,8 +23,8 @@ from engine.errors import EngineError
 from engine.geodesy import geodesic_area, geodesic_perimeter
 from engine.permafrost import PermafrostMap, open_map
 from engine.reporting import Reporter, StagedReporter
-from engine.vectors import PolygonLayer, driver_for, read_polygons, write_polygons
-from jobs import PERMAFROST_ACTIONS, PostprocessJob
+from engine.vectors import PolygonLayer, read_polygons, write_polygons
+from jobs import PostprocessJob
 
 LOOKED_TWICE = 1.5
 """Mean number of tiles over a polygon from which a second tile saw at least half of it and could have confirmed it."""
@@ -89,8 +89,6 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
     ------
     Lin et al. (2024), section 3.4.2, steps 1-6.
     """
-    _check(job)
-    driver_for(job.output)
     opened = (
         open_map(job.permafrost, job.permafrost_classes, job.permafrost_layer, job.permafrost_field) if job.permafrost else nullcontext()
     )
@@ -108,25 +106,13 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
         outlines, steps = _outlines(layer, job, reporter)
         outlines = _with_permafrost(outlines, permafrost_map, job, reporter)
         steps.append(_step("permafrost", steps[-1]["out"], len(outlines)))
+        for step in steps:
+            reporter.info(f"{step['step'].replace('_', ' ')}: {step['in']} in, {step['out']} out")
         reporter.progress(0.97, "writing outlines")
         write_polygons(job.output, outlines, "outlines")
     total = float(outlines.fields["area_km2"].sum())
     reporter.progress(1.0, f"{len(outlines)} rock glacier outlines, {total:.2f} km2")
     return {"output": job.output, "count": len(outlines), "total_area_km2": total, "steps": steps}
-
-
-def _check(job: PostprocessJob) -> None:
-    if not 0 <= job.min_area < np.inf:
-        raise EngineError("min_area", f"The smallest area (MIN_AREA) is {job.min_area}; give square metres, 0 or more.")
-    if not 0 <= job.permafrost_min_fraction <= 1:
-        raise EngineError(
-            "permafrost_min_fraction",
-            f"The smallest permafrost share (PERMAFROST_MIN_FRACTION) is {job.permafrost_min_fraction}; give a share between 0 and 1.",
-        )
-    if job.permafrost_action not in PERMAFROST_ACTIONS:
-        raise EngineError(
-            "permafrost_action", f"The permafrost action is {job.permafrost_action!r}; it can be {' or '.join(PERMAFROST_ACTIONS)}."
-        )
 
 
 def _step(name: str, before: int, after: int) -> dict[str, Any]:
@@ -277,7 +263,7 @@ def unite(polygons: NDArray[np.object_], pairs: NDArray[np.intp], reporter: Repo
             for number, (batch, unions) in enumerate(zip(batches, pool.map(united, batches), strict=True)):
                 reporter.progress(number / len(batches))
                 for members, union in zip(batch, unions, strict=True):
-                    parts = shapely.get_parts(union)
+                    parts = [union] if union.geom_type == "Polygon" else list(union.geoms)
                     became[members] = len(shapes)
                     if len(parts) > 1:
                         member, part = shapely.STRtree(parts).query(shapely.point_on_surface(polygons[members]), predicate="intersects")
