@@ -175,14 +175,14 @@ def make(
 
     changed = not is_ready()
     if changed:
-        with _one_at_a_time(folder, reporter):
+        with _one_at_a_time(folder, reporter) as lock:
             changed = not is_ready()
             if changed:
-                _make_afresh(folder, with_cuda(requirements) if gpu else requirements, requirements, reporter, system_site_packages)
+                _make_afresh(folder, with_cuda(requirements) if gpu else requirements, requirements, reporter, system_site_packages, lock)
     return {"folder": str(folder), "python": str(interpreter(folder)), "cuda": has_cuda_packages(folder), "changed": changed}
 
 
-def _make_afresh(folder: Path, install: str, stamp: str, reporter: Reporter, system_site_packages: bool) -> None:
+def _make_afresh(folder: Path, install: str, stamp: str, reporter: Reporter, system_site_packages: bool, lock: int) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
         raise EngineError("folder_in_use", f"{folder} holds something else than the engine. Give another folder.")
     if importlib.util.find_spec("ensurepip") is None:
@@ -193,43 +193,50 @@ def _make_afresh(folder: Path, install: str, stamp: str, reporter: Reporter, sys
     try:
         (folder / STAMP).unlink(missing_ok=True)
         reporter.progress(0.0, f"Making the environment in {folder}")
-        builder = venv.EnvBuilder(clear=True, symlinks=os.name != "nt", with_pip=True, system_site_packages=system_site_packages)
-        builder.create(folder)
-        reporter.progress(0.05, "Looking up the packages")
-        _pip_install(folder, install, reporter)
+        venv.EnvBuilder(clear=True, symlinks=os.name != "nt", system_site_packages=system_site_packages).create(folder)
+        _install(folder, install, reporter, lock)
         (folder / STAMP).write_text(stamp, encoding="utf-8")
         reporter.progress(1.0, "Installed")
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, subprocess.CalledProcessError):
-            output = (error.output or b"").decode(errors="replace")
-            raise explain(output, folder) from error
         if isinstance(error, OSError):
             raise explain(str(error), folder) from error
         raise
 
 
-def _pip_install(folder: Path, requirements: str, reporter: Reporter) -> None:
+def _install(folder: Path, requirements: str, reporter: Reporter, lock: int) -> None:
     """Run pip on the text of a requirements file, wheels only: nothing is ever compiled on a person's machine."""
-    names = [line for line in requirements.splitlines() if line.strip() and not line.startswith(("#", "-"))]
-    log: list[str] = []
+    expected = sum(1 for line in requirements.splitlines() if line.strip() and not line.startswith(("#", "-")))
+    python = [str(interpreter(folder)), "-I", "-m"]
     with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-") as workplace:
         listed = Path(workplace, "requirements.txt")
         listed.write_text(requirements, encoding="utf-8")
-        command = [str(interpreter(folder)), "-I", "-m", "pip", "install", "--no-input", "--no-user", "--disable-pip-version-check"]
-        command += ["--progress-bar", "off", "--only-binary", ":all:", "-r", str(listed)]
-        with _child(command, _pip_environment(workplace), reporter) as lines:
-            collected = 0
-            for line in lines:
-                log.append(line)
-                collected += line.startswith("Collecting ")
-                if match := FETCHING.match(line):
-                    share = min(1.0, collected / max(1, len(names)))
-                    reporter.progress(0.05 + 0.75 * share, f"Fetching {match[1]} {match[2]} ({match[3]})")
-                elif line.startswith("Installing collected packages"):
-                    reporter.progress(0.85, "Installing the packages")
-    if not log or not any(line.startswith(("Successfully installed", "Requirement already satisfied")) for line in log):
-        raise explain("".join(log), folder)
+        options = [
+            "--no-input",
+            "--no-user",
+            "--disable-pip-version-check",
+            "--progress-bar",
+            "off",
+            "--only-binary",
+            ":all:",
+            "-r",
+            str(listed),
+        ]
+        variables = _pip_environment(workplace)
+        _run([*python, "ensurepip", "--upgrade", "--default-pip"], variables, folder, reporter, lock, lambda line: None)
+        collected = 0
+
+        def follow(line: str) -> None:
+            nonlocal collected
+            collected += line.startswith("Collecting ")
+            if match := FETCHING.match(line):
+                share = min(1.0, collected / max(1, expected))
+                reporter.progress(0.05 + 0.75 * share, f"Fetching {match[1]} {match[2]} ({match[3]})")
+            elif line.startswith("Installing collected packages"):
+                reporter.progress(0.85, "Installing the packages")
+
+        reporter.progress(0.05, "Looking up the packages")
+        _run([*python, "pip", "install", *options], variables, folder, reporter, lock, follow)
 
 
 def _pip_environment(temporary_folder: str) -> dict[str, str]:
@@ -242,16 +249,32 @@ def _pip_environment(temporary_folder: str) -> dict[str, str]:
     return {**kept, "TMPDIR": temporary_folder, "TEMP": temporary_folder, "TMP": temporary_folder, "LC_ALL": "C.UTF-8"}
 
 
-@contextmanager
-def _child(command: list[str], environment: Mapping[str, str], reporter: Reporter) -> Iterator[Iterator[str]]:
-    """A running program's lines of output; it is ended when the person cancels or the block is left."""
+def _run(
+    command: list[str],
+    variables: Mapping[str, str],
+    folder: Path,
+    reporter: Reporter,
+    lock: int,
+    follow: Callable[[str], None],
+) -> None:
+    """Run a program to its end, its lines of output handed on; it is ended when the person cancels.
+
+    It inherits the lock: should this process be killed, nobody else starts before the program has ended too.
+    """
     process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        env=dict(variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=() if os.name == "nt" else (lock,),
     )
-    finished = threading.Event()
+    ended = threading.Event()
 
     def end_when_cancelled() -> None:
-        while not finished.wait(0.2):
+        while not ended.wait(0.2):
             try:
                 reporter.check_cancelled()
             except Cancelled:
@@ -260,22 +283,26 @@ def _child(command: list[str], environment: Mapping[str, str], reporter: Reporte
 
     watcher = threading.Thread(target=end_when_cancelled, daemon=True)
     watcher.start()
+    log: list[str] = []
     try:
-        assert process.stdout is not None
-        yield iter(process.stdout)
+        for line in process.stdout or ():
+            log.append(line)
+            follow(line)
         process.wait()
     finally:
-        finished.set()
+        ended.set()
         watcher.join()
         if process.poll() is None:
             process.terminate()
             process.wait()
     reporter.check_cancelled()
+    if process.returncode != 0:
+        raise explain("".join(log), folder)
 
 
 @contextmanager
-def _one_at_a_time(folder: Path, reporter: Reporter) -> Iterator[None]:
-    """Hold the lock file beside an environment; wait while another installation holds it."""
+def _one_at_a_time(folder: Path, reporter: Reporter) -> Iterator[int]:
+    """Hold the lock file beside an environment (its descriptor); wait while another installation holds it."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = open(folder.with_name(folder.name + ".lock"), "a+b")  # noqa: SIM115 closed below
@@ -289,7 +316,7 @@ def _one_at_a_time(folder: Path, reporter: Reporter) -> Iterator[None]:
                 told = True
             reporter.check_cancelled()
             time.sleep(0.2)
-        yield
+        yield file.fileno()
 
 
 if os.name == "nt":
@@ -421,7 +448,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _cancel_at_end_of_input(cancel: Callable[[], None]) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # sys.stdin's own lock, held by a thread, would stop the interpreter from ending
         pass
     cancel()
 
