@@ -81,8 +81,7 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
     Raises
     ------
     EngineError
-        ``min_area``, ``permafrost_min_fraction``, ``permafrost_action`` for values out of range; ``no_tiles`` when support
-        by a second tile is asked for and the polygons do not say which tile they are from; those of
+        ``no_tiles`` when support by a second tile is asked for and the polygons do not say which tile they are from; those of
         :func:`engine.vectors.read_polygons`, :func:`engine.permafrost.open_map`, :func:`engine.outputs.whole_file`; Cancelled.
 
     Source
