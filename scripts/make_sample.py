@@ -6,7 +6,6 @@ The scene, its elevation, its permafrost map and "manual" outlines; the same fil
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -22,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine.outputs import whole_file  # noqa: E402
 from model.simulator import LAND_COVER, Landscape, simulate  # noqa: E402
+from model.simulator.flows import largest  # noqa: E402
 
-SEED = 0
+SEED = 14641
 ROWS, COLUMNS, RESOLUTION = 512, 640, 10.0
 ROCK_GLACIER_SHARE = 0.07
 PERMAFROST_CELL = 200.0
@@ -71,9 +71,10 @@ def main() -> None:
 def write_scene(path: Path, landscape: Landscape) -> None:
     """Reflectance as uint16, scaled by 0.0001, 0 for no data."""
     values = np.clip(np.rint(landscape.reflectance * 10000), 1, 10000).astype(np.uint16)
-    sun = {"SUN_AZIMUTH": f"{landscape.sun.azimuth:.1f}", "SUN_ELEVATION": f"{landscape.sun.elevation:.1f}"}
+    sun = landscape.sun
+    tags = {"SCALE": "0.0001", "OFFSET": "0", "SUN_AZIMUTH": f"{sun.azimuth:.1f}", "SUN_ELEVATION": f"{sun.elevation:.1f}"}
     with whole_file(path) as place:
-        _write(place, values, landscape, landscape.transform, ["red", "green", "blue", "nir"], 0, 2, {"SCALE": "0.0001", "OFFSET": "0", **sun}, scale=0.0001)
+        _write(place, values, landscape, landscape.transform, ["red", "green", "blue", "nir"], 0, 2, tags, scale=0.0001)
 
 
 def write_elevation(path: Path, landscape: Landscape) -> None:
@@ -130,14 +131,17 @@ def write_outlines(path: Path, landscape: Landscape) -> None:
     """The rock glaciers as a person would draw them."""
     rng = np.random.default_rng(SEED)
     records = landscape.rock_glaciers
-    drawn = [as_drawn(rng, record.outline) for record in records]
+    rows, columns = landscape.labels.shape
+    left, top = landscape.transform @ (0, 0)
+    right, bottom = landscape.transform @ (columns, rows)
+    scene = shapely.box(left, bottom, right, top)
+    drawn = [largest(as_drawn(rng, record.outline).intersection(scene)) for record in records]
     fields = {
         "id": np.array([record.id for record in records], dtype=np.int64),
         "activity": np.array([record.activity for record in records], dtype=object),
         "form": np.array([record.form for record in records], dtype=object),
         "area_m2": np.array([round(outline.area) for outline in drawn], dtype=np.float64),
     }
-    os.environ["OGR_CURRENT_DATE"] = MADE
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": MADE})
     with whole_file(path) as place:
         pyogrio.raw.write(
@@ -158,8 +162,7 @@ def as_drawn(rng: np.random.Generator, outline: shapely.Polygon) -> shapely.Poly
     points = np.array(outline.exterior.segmentize(25).coords)[:-1]
     wobble = ndimage.gaussian_filter1d(rng.standard_normal(points.shape), 1.5, axis=0, mode="wrap")
     drawn = shapely.Polygon(ndimage.gaussian_filter1d(points + 7 * wobble, 0.7, axis=0, mode="wrap")).buffer(0)
-    whole = max(shapely.get_parts(drawn), key=lambda part: part.area)
-    return shapely.set_precision(shapely.Polygon(whole.simplify(2).exterior), 0.1)
+    return shapely.set_precision(largest(drawn).simplify(2), 0.1)
 
 
 def readme(landscape: Landscape) -> str:

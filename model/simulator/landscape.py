@@ -21,7 +21,7 @@ from model.simulator.surface import Cover, draw_look, paint
 from model.simulator.waters import channels, draw_line, fill_lakes
 
 ACTIVITIES = ("active", "transitional", "relict")
-PLACES = {"north": ("EPSG:32645", 619000.0, 3082000.0), "south": ("EPSG:32719", 400000.0, 6640000.0)}
+PLACES = {"north": ("EPSG:32643", 540000.0, 4250000.0), "south": ("EPSG:32719", 400000.0, 6640000.0)}
 """CRS and upper left corner of simulated scenes by hemisphere: plausible mountains, no real place."""
 STREAMS = (
     "style",
@@ -234,12 +234,12 @@ def _roughen(rng: np.random.Generator, elevation: Array, resolution: float) -> N
 
 
 def _lines(rng: np.random.Generator, relief: Relief, shape: tuple[int, int], resolution: float) -> tuple[Array, Array]:
-    """Stream beds along the rivers, and a road beside the greatest one in half of the scenes."""
+    """Stream beds along the rivers, and a road beside the greatest one in most scenes."""
     stream, road = (np.zeros(shape, dtype=np.float32) for _ in range(2))
     rivers = channels(relief, *shape, resolution, 0.4e6)
     for line, catchment in rivers:
         draw_line(stream, line, np.clip(2 + 4 * np.sqrt(catchment / 1e6), 2, 30), resolution)
-    if rivers and rng.random() < 0.5:
+    if rivers and rng.random() < 0.7:
         line, _ = max(rivers, key=lambda river: river[1].max())
         beside = shapely.LineString(line).simplify(40).offset_curve(float(rng.choice([-1, 1]) * rng.uniform(50, 110)))
         width = float(rng.uniform(5, 9))

@@ -79,7 +79,7 @@ def draw_look(rng: np.random.Generator, sun: Sun, tree_line: float, meadow_line:
     vegetation = float(rng.choice([0.0, rng.uniform(0.1, 0.5), rng.uniform(0.5, 1.0)], p=[0.35, 0.3, 0.35]))
     turquoise = rng.uniform(0, 1)
     return Look(
-        rocks=(vary(ROCKS[names[first]], 0.3, 0.1), vary(ROCKS[names[second]], 0.3, 0.1)),
+        rocks=(vary(ROCKS[names[first]], 0.3, 0.05), vary(ROCKS[names[second]], 0.3, 0.05)),
         vegetation=vegetation,
         meadow=vary((0.085, 0.095, 0.052, 0.30), 0.25, 0.15),
         forest=vary((0.028, 0.040, 0.026, 0.19), 0.3, 0.12),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from model.simulator.noise import Array, fractal
+from model.simulator.noise import Array, fractal, gaussian
 from model.simulator.relief import Relief
 
 
@@ -35,7 +35,7 @@ def fill_lakes(rng: np.random.Generator, elevation: Array, blocked: NDArray[np.b
         own = parts[row - window[0].start, column - window[1].start]
         if not own:
             continue
-        lake = ndimage.binary_fill_holes(ndimage.binary_opening(parts == own, iterations=1))
+        lake = ndimage.binary_fill_holes(gaussian((parts == own).astype(np.float32), 15 / resolution) > 0.5) & ~blocked[window]
         area = lake.sum() * resolution**2
         if area < 4000 or area < 0.1 * np.pi * (radius * resolution) ** 2:
             continue
