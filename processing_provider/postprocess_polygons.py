@@ -15,7 +15,6 @@ from qgis.core import (
     QgsProcessingParameterEnum,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
     QgsProcessingParameterMapLayer,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
@@ -97,10 +96,11 @@ class PostprocessPolygons(EngineAlgorithm):
             ),
         )
         self.ask_for(
-            QgsProcessingParameterField(
-                self.PERMAFROST_FIELD, tr("Field of the permafrost polygons"), None, self.PERMAFROST, optional=True
+            # no QgsProcessingParameterField: its widget crashes QGIS 3.40 when the layer it belongs to is a raster
+            QgsProcessingParameterString(
+                self.PERMAFROST_FIELD, tr("Field of the permafrost polygons"), job.permafrost_field, optional=True
             ),
-            tr("The attribute of a polygon map that holds the value. Empty: every polygon is permafrost."),
+            tr("Name of the attribute of a polygon map that holds the value. Empty: every polygon is permafrost."),
             advanced=True,
         )
         self.ask_for(

@@ -47,7 +47,7 @@ PARAMETERS = {
         "REQUIRE_SUPPORT": ("boolean", True, False, False),
         "PERMAFROST": ("layer", None, True, False),
         "PERMAFROST_CLASSES": ("string", "1", True, False),
-        "PERMAFROST_FIELD": ("field", None, True, True),
+        "PERMAFROST_FIELD": ("string", "", True, True),
         "PERMAFROST_MIN_FRACTION": ("number", 0.5, False, False),
         "PERMAFROST_ACTION": ("enum", "flag", False, False),
         "OUTPUT": ("sink", None, False, False),

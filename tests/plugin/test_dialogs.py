@@ -6,10 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from processing.gui.AlgorithmDialog import AlgorithmDialog
-from qgis.core import QgsProject, QgsSettings
+from qgis.core import QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtWidgets import QComboBox, QMessageBox
+
+from tests.plugin.samples import save, tile_polygon_layer, write_raster
 
 SLOWEST_MS = 20_000
 
@@ -170,6 +173,41 @@ class TestModelChoice:
         wrapper = detect_dialog.mainWidget().wrappers["MODEL"]
         wrapper.setValue("/home/me/my model")
         assert wrapper.value() == "/home/me/my model"
+
+
+class TestDialogs:
+    """The dialogs take what a person chooses in them."""
+
+    @pytest.fixture
+    def values(self, algorithm, qtbot, monkeypatch, qgis_new_project):
+        """What an algorithm's dialog hands over after it was filled in."""
+        monkeypatch.setattr("processing.gui.ParametersPanel.iface", None)
+
+        def fill_in(name, parameters):
+            dialog = AlgorithmDialog(algorithm(name).create())
+            qtbot.addWidget(dialog)
+            dialog.setParameters(parameters)
+            return dialog.createProcessingParameters()
+
+        return fill_in
+
+    def test_a_raster_as_permafrost_map(self, values, stack, tmp_path):
+        polygons = QgsVectorLayer(str(save(tile_polygon_layer(), tmp_path / "tiles.gpkg")), "tiles", "ogr")
+        permafrost = QgsRasterLayer(str(stack), "permafrost")
+        QgsProject.instance().addMapLayers([polygons, permafrost])
+        found = values("postprocesspolygons", {"INPUT": polygons.id(), "PERMAFROST": permafrost.id()})
+        assert found["PERMAFROST"] in (permafrost.id(), permafrost.source())
+
+    def test_numbers_left_empty_stay_empty(self, values, stack):
+        found = values("detectrockglaciers", {"INPUT": str(stack)})
+        assert found.get("THRESHOLD") is None and found.get("OVERLAP") is None
+        assert found["MODEL"] == "" if "MODEL" in found else True
+
+    @pytest.mark.parametrize(("bands", "nir"), [(4, 4), (3, None)])
+    def test_the_near_infrared_band_of_a_scene_with_and_without_one(self, values, tmp_path, bands, nir):
+        scene = write_raster(tmp_path / "scene.tif", np.ones((bands, 8, 8), np.uint8))
+        found = values("preparespectralstack", {"INPUT": str(scene)})
+        assert found.get("NIR", 4) == nir
 
 
 class TestSample:
