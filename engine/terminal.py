@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -106,6 +107,7 @@ class TerminalReporter(_CancellableReporter):
         """The last line of a command that was not."""
         self._bar.close()
         if error.code == "internal":
+            sys.stdout.flush()
             self._log.seek(0)
             self._notes.write(self._log.read())
         self._notes.write("Cancelled.\n" if isinstance(error, Cancelled) else f"Error: {error.text}\n")

@@ -202,7 +202,9 @@ sys.modules["noisy"] = types.SimpleNamespace(doctor=doctor)
 engine.cli.MODULES["doctor"] = "noisy"
 sys.exit(engine.cli.main(["doctor", *sys.argv[1:]]))
 """
-        return subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True, cwd=ROOT)
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        command = [sys.executable, "-c", script, *arguments]
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=buffered)
 
     def test_the_stream_of_messages_stays_clean(self) -> None:
         done = self.run("--json", deed="return {}")
