@@ -41,7 +41,7 @@ VERSION = "0.1"
 GSD_M, TILE_PX, OVERLAP = 10.0, 128, 50.0
 SCENE_WINDOW_PX = 184
 REGIONS = ("A", "B", "C", "D")
-HELD_OUT_NEGATIVES = 0.15
+HELD_OUT_NEGATIVES, HOLD_OUT_SEED = 0.15, 1
 TRAINING_SCENES, VALIDATION_SCENES, TEST_SCENES = 10_000, 20_000, 30_000
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(4, 19))
 
@@ -78,17 +78,23 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scene-px", type=int, default=448)
     parser.add_argument("--test-scenes", type=int, default=24, help="simulated scenes to score; half as many to choose the threshold")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--option", nargs="+", type=network_option, default=[], metavar="NAME=JSON", help="options of the network")
+    parser.add_argument("--start", type=Path, help="folder of an earlier training to start from, instead of ImageNet weights")
     parser.add_argument("--threads", type=int, default=1, help="on a busy machine, several trainings of one thread are fastest")
     parser.add_argument("--only-write", action="store_true", help="score and export the checkpoints as they are")
     return parser.parse_args()
 
 
+def network_option(text: str) -> tuple[str, Any]:
+    name, value = text.split("=", 1)
+    return name, json.loads(value)
+
+
 def train(fold: str, arguments: argparse.Namespace) -> None:
     """Train on all regions, or on all but the region ``fold``."""
     batches = training_batches(fold, arguments)
-    statistics = training_statistics(batches, arguments.work / fold)
     torch.manual_seed(arguments.seed)
-    network = create_network(NETWORK, statistics, pretrained=True)
+    network = new_network(batches, arguments.work / fold, arguments)
     training = Training(network, batches, training_settings(fold, arguments), arguments.work / fold)
     log.info("%s: from step %d", fold, training.step)
     training.run(lambda state: log.info("%s: step %d, %.0f s, %.0f %%", fold, state.step, state.seconds, 100 * state.progress))
@@ -118,7 +124,7 @@ def training_batches(fold: str, arguments: argparse.Namespace) -> samples.Batche
 
 def split_negatives(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
     names = [path.stem for path in (arguments.data / "chile_andes" / "negative").glob("*.png")]
-    return samples.hold_out(names, HELD_OUT_NEGATIVES, arguments.seed)
+    return samples.hold_out(names, HELD_OUT_NEGATIVES, HOLD_OUT_SEED)
 
 
 def simulated(first_seed: int, count: int, arguments: argparse.Namespace) -> list[samples.SimulatedScene]:
@@ -128,24 +134,57 @@ def simulated(first_seed: int, count: int, arguments: argparse.Namespace) -> lis
     ]
 
 
-def training_statistics(batches: samples.Batches, folder: Path) -> BandStatistics:
-    """Of the first 50 batches; kept beside the checkpoint."""
-    path = folder / "statistics.json"
+def new_network(batches: samples.Batches, folder: Path, arguments: argparse.Namespace) -> DEDNet:
+    """A network to train: its band statistics (of the first 50 batches) and options are kept beside the checkpoint."""
+    path = folder / "network.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        description = {
+            "options": dict(arguments.option),
+            "statistics": asdict(samples.band_statistics(batches, 50)),
+            "command": command_line(arguments),
+            "batch": dict(zip(("chips", "simulated", "negative"), arguments.batch, strict=True)),
+            "start": training_course(arguments.start) if arguments.start else None,
+        }
         with whole_file(path) as new:
-            new.write_text(json.dumps(asdict(samples.band_statistics(batches, 50))), encoding="utf-8")
-    return BandStatistics(**{name: tuple(values) for name, values in json.loads(path.read_text(encoding="utf-8")).items()})
+            new.write_text(json.dumps(description), encoding="utf-8")
+    network = described_network(folder, pretrained=arguments.start is None)
+    if arguments.start:
+        network.load_state_dict(load_checkpoint(arguments.start)["average"])
+    return network
+
+
+def described_network(folder: Path, pretrained: bool = False) -> DEDNet:
+    description = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in description["options"].items()}
+    return create_network(NETWORK, BandStatistics(**description["statistics"]), pretrained=pretrained, **options)
 
 
 def trained_network(fold: str, arguments: argparse.Namespace) -> tuple[DEDNet, dict[str, Any]]:
     """The averaged network of a training, and how far it went."""
     folder = arguments.work / fold
-    statistics = BandStatistics(**json.loads((folder / "statistics.json").read_text(encoding="utf-8")))
-    network = create_network(NETWORK, statistics)
-    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    network.load_state_dict(state["average"])
-    return network.eval(), {"steps": state["step"], "minutes": round(state["seconds"] / 60, 1), "settings": state["settings"]}
+    network = described_network(folder)
+    network.load_state_dict(load_checkpoint(folder)["average"])
+    return network.eval(), training_course(folder)
+
+
+def training_course(folder: Path) -> dict[str, Any]:
+    """What the card says about how a network was trained."""
+    description = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+    state = load_checkpoint(folder)
+    return {
+        "command": description["command"],
+        "options": description["options"],
+        "batch": description["batch"],
+        "settings": state["settings"],
+        "steps": state["step"],
+        "minutes": round(state["seconds"] / 60, 1),
+        "started_from": description["start"] or "ImageNet weights",
+    }
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    return dict(torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True))
 
 
 def write(arguments: argparse.Namespace) -> None:
@@ -204,12 +243,9 @@ def card_text(arguments: argparse.Namespace, course: dict[str, Any]) -> dict[str
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "training": {
-            "command": command_line(arguments),
             **course,
-            "batch": dict(zip(("chips", "simulated", "negative"), arguments.batch, strict=True)),
             "augmentation": asdict(Augmentation()),
             "seeds": {
-                "training": arguments.seed,
                 "simulated_training": [TRAINING_SCENES, TRAINING_SCENES + arguments.scenes - 1],
                 "simulated_validation": [VALIDATION_SCENES, VALIDATION_SCENES + arguments.test_scenes // 2 - 1],
                 "simulated_test": [TEST_SCENES, TEST_SCENES + arguments.test_scenes - 1],
@@ -262,20 +298,11 @@ LIMITS = [
 
 
 def command_line(arguments: argparse.Namespace) -> str:
-    """The command that makes this model again, folders of this machine left out."""
-    given = {"--minutes": arguments.minutes, "--fold-minutes": arguments.fold_minutes}
-    if arguments.steps:
-        given = {"--steps": arguments.steps}
-    given |= {"--learning-rate": arguments.learning_rate, "--loss": arguments.loss, "--scenes": arguments.scenes}
-    given |= {
-        "--scene-px": arguments.scene_px,
-        "--test-scenes": arguments.test_scenes,
-        "--seed": arguments.seed,
-        "--threads": arguments.threads,
-    }
-    options = " ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in given.items())
-    batch = " ".join(map(str, arguments.batch))
-    return f"python scripts/train_bundled_model.py --data DATA --work WORK --output model/bundled/dednet-compact --batch {batch} {options}"
+    """The command that was given, folders of this machine left out."""
+    text = " ".join(["python scripts/train_bundled_model.py", *sys.argv[1:]])
+    for folder, name in ((arguments.work, "WORK"), (arguments.data, "DATA"), (arguments.output, "OUTPUT")):
+        text = text.replace(str(folder), name) if folder else text
+    return text
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ NETWORKS: dict[str, DEDNetOptions] = {
     "dednet-hrnet-w18": DEDNetOptions(backbone="hrnet_w18"),
     "dednet-compact": DEDNetOptions(
         backbone="efficientnet_lite0",
-        output_stride=16,
+        output_stride=8,
         input_batch_norm=True,
-        atrous_rates=(1, 2, 3),
+        atrous_rates=(2, 4, 6),
         aspp_width=128,
         low_width=32,
         decoder_width=96,

@@ -1,0 +1,109 @@
+"""Scores of networks on scenes and chips; the network is a function that marks what one tells it to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.evaluation import (
+    DEFINITIONS,
+    ChipRegion,
+    choose_threshold,
+    in_sight,
+    predicted_scene,
+    region_scores,
+    scene_scores,
+    sikkim_scores,
+)
+from model.samples import SimulatedScene
+from model.simulator import LAND_COVER
+
+SIKKIM = Path(__file__).resolve().parents[3] / "shared" / "data" / "sikkim"
+
+
+def small_scene() -> SimulatedScene:
+    """Two rock glaciers of 400 pixels, the second under snow, and a lake, a snow field and a forest."""
+    landcover = np.full((64, 64), LAND_COVER["rock"], np.uint8)
+    objects = np.zeros((64, 64), np.uint16)
+    for number, (row, column) in enumerate([(4, 4), (4, 36)], start=1):
+        objects[row : row + 20, column : column + 20] = number
+    landcover[objects == 1] = LAND_COVER["rock_glacier"]
+    landcover[objects == 2] = LAND_COVER["snow"]
+    for name, column in (("lake", 0), ("snow", 20), ("forest", 40)):
+        landcover[40:, column : column + 20] = LAND_COVER[name]
+    reflectance = np.full((4, 64, 64), 0.2, np.float16)
+    reflectance[0, objects > 0] = 0.5
+    return SimulatedScene(reflectance, objects, landcover)
+
+
+def red_is_rock_glacier(stack: np.ndarray) -> np.ndarray:
+    return (stack[:, :1] > 0.4).astype(np.float32)
+
+
+def test_rock_glaciers_under_snow_are_out_of_sight() -> None:
+    assert np.unique(in_sight(small_scene())).tolist() == [0, 1]
+
+
+def test_a_perfect_network_has_perfect_scores() -> None:
+    scene = small_scene()
+    scores = scene_scores([predicted_scene(red_is_rock_glacier, scene, 32, 50.0, nir=True)], [scene], 0.5, 100.0)
+    assert scores["macro"] == {"iou": 1.0, "precision": 1.0, "recall": 1.0, "f1": 1.0}
+    assert scores["objects"] == {"true": 2, "found": 2, "found_share": 1.0}
+    assert scores["objects_in_sight"] == {"true": 1, "found": 1, "found_share": 1.0}
+    assert scores["false_outlines"] == 0
+    assert scores["marked_share"] == {"lake": 0.0, "snow": 0.0, "forest": 0.0}
+
+
+def test_marked_lakes_and_false_outlines_are_counted() -> None:
+    scene = small_scene()
+    probability = np.zeros((64, 64), np.float32)
+    probability[40:, :20] = 1
+    scores = scene_scores([(probability, scene.objects > 0)], [scene], 0.5, 100.0)
+    assert scores["marked_share"] == {"lake": 1.0, "snow": 0.0, "forest": 0.0}
+    assert scores["false_outlines"] == 1
+    assert scores["objects"] == {"true": 2, "found": 0, "found_share": 0.0}
+
+
+def test_rgb_only_hides_the_nir_and_both_indices() -> None:
+    seen = []
+
+    def spy(stack: np.ndarray) -> np.ndarray:
+        seen.append(stack)
+        return stack[:, :1]
+
+    predicted_scene(spy, small_scene(), 32, 50.0, nir=False)
+    assert np.isnan(seen[0][:, 3:]).all()
+    assert np.isfinite(seen[0][:, :3]).all()
+
+
+def region(probability: float, snow: list[float]) -> ChipRegion:
+    truth = np.zeros((len(snow), 2, 2), bool)
+    truth[:, 0] = True
+    return ChipRegion(np.where(truth, probability, 0.1).astype(np.float32), truth, np.array(snow), {"steps": 5})
+
+
+def test_threshold_serves_scenes_and_regions_alike() -> None:
+    truth = np.zeros((4, 4), bool)
+    truth[0] = True
+    scene = (np.where(truth, 0.9, 0.3).astype(np.float32), truth)
+    assert choose_threshold([scene], [region(0.6, [0.0]), region(0.7, [0.0, 0.9])], (0.2, 0.5, 0.8)) == 0.5
+
+
+def test_regions_are_averaged_each_with_its_training() -> None:
+    scores = region_scores({"A": region(0.9, [0.0, 0.5]), "B": region(0.2, [0.0])}, 0.5)
+    assert scores["mean"]["all_chips"]["rock_glacier"]["recall"] == 0.5
+    assert scores["A"]["low_snow_chips"]["chips"] == 1
+    assert scores["B"]["training"] == {"steps": 5}
+
+
+def test_every_score_is_defined() -> None:
+    assert {"classes", "left_out_regions", "negatives", "simulated", "sikkim"} <= set(DEFINITIONS)
+
+
+@pytest.mark.skipif(not SIKKIM.is_dir(), reason="the Sikkim chip is not here (../shared/data/sikkim)")
+def test_sikkim_outlines_lie_on_the_chip() -> None:
+    scores = sikkim_scores(lambda stack: np.ones_like(stack[:, :1]), SIKKIM, 128, 0.0, 0.5)
+    assert [row["recall"] for row in scores["four_bands"]["outlines"]] == [1.0, 1.0, 1.0]
+    assert scores["four_bands"]["outlines"][2]["iou"] == pytest.approx(354_804 / 100 / 500**2, rel=0.02)
