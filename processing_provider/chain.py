@@ -20,6 +20,14 @@ class RockGlacierChain(QgsProcessingModelAlgorithm):
         """The name in the toolbox."""
         return tr("Map rock glaciers (scene to outlines)")
 
+    def group(self) -> str:
+        """The heading in the toolbox, that of its steps."""
+        return tr("Mapping")
+
+    def groupId(self) -> str:
+        """The fixed id of the heading."""
+        return "mapping"
+
     def icon(self) -> QIcon:
         """The icon in the toolbox."""
         return QIcon(self.svgIconPath())
