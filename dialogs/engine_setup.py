@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsFileWidget
-from qgis.PyQt.QtCore import QProcess, Qt, QTimer
+from qgis.PyQt.QtCore import QProcess, QTimer
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QDialog,
@@ -20,6 +20,7 @@ from qgis.PyQt.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QMessageBox,
     QPlainTextEdit,
     QProgressBar,
@@ -140,7 +141,7 @@ class EngineSetupDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Rock Glacier Mapper: set up engine"))
-        self.setMinimumSize(640, 480)
+        self.resize(760, 640)
         self._process: TalkingProcess | None = None
         self._probes: list[QProcess] = []
         self._build()
@@ -169,11 +170,8 @@ class EngineSetupDialog(QDialog):
         )
         explanation.setWordWrap(True)
         self._state = QLabel()
-        self._state.setWordWrap(True)
-        self._state.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        folder = QLabel(str(environment_folder()))
-        folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        folder.setWordWrap(True)
+        folder = QLineEdit(str(environment_folder()))
+        folder.setReadOnly(True)
 
         self._pythons = QComboBox()
         self._pythons.setToolTip(tr("The Python that the engine's environment is made with: 3.11 or later."))

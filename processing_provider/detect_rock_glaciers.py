@@ -79,6 +79,7 @@ class DetectRockGlaciers(EngineAlgorithm):
                 self.THRESHOLD, tr("Probability threshold"), decimal, job.threshold, optional=True, minValue=0.0, maxValue=1.0
             ),
             tr("A pixel of at least this probability (between 0 and 1) is rock glacier. Empty: the threshold of the model's card."),
+            decimals=3,
         )
         self.ask_for(
             QgsProcessingParameterNumber(
@@ -88,6 +89,7 @@ class DetectRockGlaciers(EngineAlgorithm):
                 "How much of its side a tile shares with the next one. More finds more and takes longer; below about 50 percent, "
                 "places are looked at once only and cannot be confirmed. Empty: the overlap of the model's card."
             ),
+            decimals=1,
         )
         self.ask_for(
             QgsProcessingParameterEnum(self.DEVICE, tr("Device"), list(DEVICES), False, job.device, usesStaticStrings=True),

@@ -68,9 +68,13 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         """A fresh one for a run."""
         return type(self)()
 
-    def ask_for(self, parameter: QgsProcessingParameterDefinition, help_text: str, advanced: bool = False) -> None:
-        """Declare a parameter with its help."""
+    def ask_for(
+        self, parameter: QgsProcessingParameterDefinition, help_text: str, advanced: bool = False, decimals: int | None = None
+    ) -> None:
+        """Declare a parameter with its help; ``decimals`` is how many its widget shows and keeps."""
         parameter.setHelp(help_text)
+        if decimals is not None:
+            parameter.setMetadata({"widget_wrapper": {"decimals": decimals}})
         if advanced:
             parameter.setFlags(parameter.flags() | Qgis.ProcessingParameterFlag.Advanced)
         self.addParameter(parameter)

@@ -70,6 +70,7 @@ class PostprocessPolygons(EngineAlgorithm):
         self.ask_for(
             QgsProcessingParameterNumber(self.MIN_AREA, tr("Smallest area (square metres)"), decimal, job.min_area, minValue=0.0),
             tr("Smaller polygons are dropped. 22000: the smallest rock glacier of Lin et al.; the RGIK guidelines recommend 10000."),
+            decimals=0,
         )
         self.ask_for(
             QgsProcessingParameterBoolean(self.FILL_HOLES, tr("Fill holes"), job.fill_holes),
@@ -113,11 +114,12 @@ class PostprocessPolygons(EngineAlgorithm):
                 maxValue=1.0,
             ),
             tr("Share of an outline's area, 0-1, that has to lie in permafrost."),
+            decimals=2,
         )
         self.ask_for(
             QgsProcessingParameterEnum(
                 self.PERMAFROST_ACTION,
-                tr("Outlines with less"),
+                tr("Outlines with a smaller share"),
                 list(PERMAFROST_ACTIONS),
                 False,
                 job.permafrost_action,

@@ -22,6 +22,9 @@ from .engine_algorithm import EngineAlgorithm, Parameters
 from .layers import TRUE_COLOUR, raster_path, why_unreadable
 from .translation import tr
 
+SCALE_DECIMALS = 9
+"""A scale is often something like 0.0000275."""
+
 
 class PrepareSpectralStack(EngineAlgorithm):
     """Processing algorithm ``rockglacier:preparespectralstack``."""
@@ -81,15 +84,18 @@ class PrepareSpectralStack(EngineAlgorithm):
             QgsProcessingParameterNumber(self.SCALE, tr("Scale"), decimal, job.scale),
             tr("For the sensor custom: reflectance = value x SCALE + OFFSET."),
             advanced=True,
+            decimals=SCALE_DECIMALS,
         )
         self.ask_for(
             QgsProcessingParameterNumber(self.OFFSET, tr("Offset"), decimal, job.offset),
             tr("For the sensor custom: reflectance = value x SCALE + OFFSET."),
             advanced=True,
+            decimals=SCALE_DECIMALS,
         )
         self.ask_for(
             QgsProcessingParameterNumber(self.RESOLUTION, tr("Ground sampling distance (metres)"), decimal, job.resolution, minValue=0.0),
             tr("Pixel size of the stack in metres; 0 keeps the scene's own. Detection resamples to what its model needs by itself."),
+            decimals=2,
         )
         self.ask_for(
             QgsProcessingParameterRasterDestination(self.OUTPUT, tr("Spectral stack")),

@@ -201,7 +201,11 @@ class TestDialogs:
     def test_numbers_left_empty_stay_empty(self, values, stack):
         found = values("detectrockglaciers", {"INPUT": str(stack)})
         assert found.get("THRESHOLD") is None and found.get("OVERLAP") is None
-        assert found["MODEL"] == "" if "MODEL" in found else True
+        assert not found.get("MODEL")
+
+    def test_a_scale_keeps_its_decimals(self, values, stack):
+        found = values("preparespectralstack", {"INPUT": str(stack), "SENSOR": "custom", "SCALE": 2.75e-5, "OFFSET": -0.2})
+        assert (found["SCALE"], found["OFFSET"]) == (2.75e-5, -0.2)
 
     @pytest.mark.parametrize(("bands", "nir"), [(4, 4), (3, None)])
     def test_the_near_infrared_band_of_a_scene_with_and_without_one(self, values, tmp_path, bands, nir):
