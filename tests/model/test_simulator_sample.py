@@ -35,7 +35,8 @@ def outlines() -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 
 def test_all_of_it_fits_in_three_megabytes() -> None:
-    assert sum(path.stat().st_size for path in SAMPLE.iterdir()) <= 3_000_000
+    shipped = [path for path in SAMPLE.iterdir() if not path.name.endswith(".aux.xml")]  # QGIS's statistics, once it has shown the scene
+    assert sum(path.stat().st_size for path in shipped) <= 3_000_000
 
 
 @pytest.mark.parametrize("name", RASTERS)
