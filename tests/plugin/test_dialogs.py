@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from processing.gui.AlgorithmDialog import AlgorithmDialog
-from qgis.core import QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
+from processing.gui.BatchAlgorithmDialog import BatchAlgorithmDialog
+from processing.modeler.ModelerParametersDialog import ModelerParametersDialog
+from qgis.core import QgsProcessingModelAlgorithm, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
+from qgis.gui import QgsProcessingModelerParameterWidget
 from qgis.PyQt.QtWidgets import QComboBox, QMessageBox
 
 from tests.plugin.samples import save, tile_polygon_layer, write_raster
@@ -168,6 +171,22 @@ class TestModelChoice:
         assert combo.itemText(0) == "Bundled model" and wrapper.value() == ""
         combo.setCurrentIndex(combo.findData("alps"))
         assert combo.currentText() == "alps: Alps at 4 m" and wrapper.value() == "alps"
+
+    def test_in_batch_runs_it_is_there_too(self, algorithm, no_engine, qtbot, monkeypatch):
+        monkeypatch.setattr("processing.gui.BatchPanel.iface", None)
+        dialog = BatchAlgorithmDialog(algorithm("detectrockglaciers").create())
+        qtbot.addWidget(dialog)
+        panel = dialog.mainWidget()
+        wrapper = panel.wrappers[0][panel.parameter_to_column["MODEL"]]
+        wrapper.setValue("alps")
+        assert wrapper.value() == "alps"
+
+    def test_in_the_model_designer_it_is_qgis_own_widget(self, algorithm, no_engine, qtbot, monkeypatch):
+        monkeypatch.setattr("processing.modeler.ModelerParametersDialog.iface", None)
+        model = QgsProcessingModelAlgorithm()
+        dialog = ModelerParametersDialog(algorithm("detectrockglaciers").create(), model)
+        qtbot.addWidget(dialog)
+        assert isinstance(dialog.widget.widget.wrappers["MODEL"], QgsProcessingModelerParameterWidget)
 
     def test_it_takes_a_folder(self, detect_dialog):
         wrapper = detect_dialog.mainWidget().wrappers["MODEL"]
