@@ -26,6 +26,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..jobs import Job
 from .engine_process import EngineFailed, run_job
+from .layers import LOADED_IN_ORDER
 from .translation import tr
 
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
@@ -154,9 +155,11 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         return False, tr("{}: rasters are written as GeoTIFF; give the file the ending .tif instead of {}.").format(name, suffix)
 
     def style(self, context: QgsProcessingContext, output: str | None, style: QgsProcessingLayerPostProcessorInterface) -> None:
-        """Have an output styled, where QGIS loads it."""
+        """Have an output styled and put in its place on the map, where QGIS loads it."""
         if output and context.willLoadLayerOnCompletion(output):
-            context.layerToLoadOnCompletionDetails(output).setPostProcessor(style)
+            details = context.layerToLoadOnCompletionDetails(output)
+            details.setPostProcessor(style)
+            details.layerSortKey = LOADED_IN_ORDER.index(style) + 1
 
     def _check_room(self, path: str, output: Any) -> None:
         """A full disk is noticed before an existing output is replaced by half a new one."""

@@ -84,3 +84,6 @@ PROBABILITY = NamedStyle("probability")
 TILE_POLYGONS = NamedStyle("tile_polygons")
 OUTLINES = NamedStyle("outlines")
 REFERENCE_OUTLINES = NamedStyle("reference_outlines")
+
+LOADED_IN_ORDER = (TRUE_COLOUR, PROBABILITY, TILE_POLYGONS, OUTLINES)
+"""From the bottom of the map to its top."""

@@ -83,7 +83,6 @@ def build() -> QgsProcessingModelAlgorithm:
         child.setModelOutputs(outputs)
         model.addChildAlgorithm(child)
     model.setParameterOrder([name for step in STEPS.values() for name in step["asked"]])
-    model.setOutputOrder([f"{child_id}:{title}" for child_id, step in STEPS.items() for title in step["kept"].values()])
     model.setHelpContent(
         {
             **help_texts,

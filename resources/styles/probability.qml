@@ -22,16 +22,16 @@
       </minMaxOrigin>
       <rastershader>
         <colorrampshader colorRampType="INTERPOLATED" classificationMode="1" clip="0" minimumValue="0" maximumValue="1" labelPrecision="6">
-          <item value="0" label="0" color="#440154" alpha="0"/>
-          <item value="0.0999" label="0.1" color="#440154" alpha="0"/>
-          <item value="0.1" label="0.1" color="#440154" alpha="160"/>
-          <item value="0.25" label="0.25" color="#443a82" alpha="176"/>
-          <item value="0.4" label="0.4" color="#31688e" alpha="192"/>
-          <item value="0.5" label="0.5" color="#26838e" alpha="202"/>
-          <item value="0.6" label="0.6" color="#1e9e89" alpha="213"/>
-          <item value="0.75" label="0.75" color="#4ec36b" alpha="228"/>
-          <item value="0.9" label="0.9" color="#b4de2c" alpha="244"/>
-          <item value="1" label="1" color="#fde725" alpha="255"/>
+          <item value="0" label="0" color="#261156" alpha="0"/>
+          <item value="0.0999" label="0.1" color="#261156" alpha="0"/>
+          <item value="0.1" label="0.1" color="#261156" alpha="160"/>
+          <item value="0.25" label="0.25" color="#53147c" alpha="176"/>
+          <item value="0.4" label="0.4" color="#7f2481" alpha="192"/>
+          <item value="0.5" label="0.5" color="#9c2e7f" alpha="202"/>
+          <item value="0.6" label="0.6" color="#bb3878" alpha="213"/>
+          <item value="0.75" label="0.75" color="#e45065" alpha="228"/>
+          <item value="0.9" label="0.9" color="#f97c5d" alpha="244"/>
+          <item value="1" label="1" color="#fe9f6d" alpha="255"/>
           <rampLegendSettings minimumLabel="" direction="0" orientation="2" useContinuousLegend="1" maximumLabel="" prefix="" suffix="">
             <numericFormat id="basic">
               <Option type="Map">

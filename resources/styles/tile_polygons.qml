@@ -13,7 +13,7 @@
         <layer class="SimpleFill" enabled="1" pass="0" locked="0" id="{e1bc5f06-9a1c-4adb-9da0-18f66d156f69}">
           <Option type="Map">
             <Option value="3x:0,0,0,0,0,0" type="QString" name="border_width_map_unit_scale"/>
-            <Option value="86,180,233,40,rgb:0.33725490196078434,0.70588235294117652,0.9137254901960784,0.15686274509803921" type="QString" name="color"/>
+            <Option value="86,180,233,18,rgb:0.33725490196078434,0.70588235294117652,0.9137254901960784,0.07" type="QString" name="color"/>
             <Option value="bevel" type="QString" name="joinstyle"/>
             <Option value="0,0" type="QString" name="offset"/>
             <Option value="3x:0,0,0,0,0,0" type="QString" name="offset_map_unit_scale"/>

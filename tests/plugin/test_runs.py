@@ -248,7 +248,8 @@ class TestStyles:
             context = QgsProcessingContext()
             context.setProject(QgsProject.instance())
             processing.run(f"rockglacier:{name}", parameters, context=context, feedback=Listener(), is_child_algorithm=True)
-            return {details.outputName: details.postProcessor() for details in context.layersToLoadOnCompletion().values()}
+            loaded = sorted(context.layersToLoadOnCompletion().values(), key=lambda details: details.layerSortKey)
+            return {details.outputName: details.postProcessor() for details in loaded}
 
         return run_for_styles
 
@@ -273,6 +274,7 @@ class TestStyles:
             {"OUTPUT": layers.OUTLINES},
         ]
         assert found == (expected if to_load else [{}, {}, {}])
+        assert not to_load or list(found[1]) == ["PROBABILITY", "OUTPUT"]  # polygons above the raster
 
     def test_probability_hides_what_is_unlikely(self, module, tmp_path):
         path = write_raster(tmp_path / "probability.tif", np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8))
