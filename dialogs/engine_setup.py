@@ -165,7 +165,7 @@ class EngineSetupDialog(QDialog):
         explanation = QLabel(
             tr(
                 "Rock glaciers are detected by a computing engine of its own, so that QGIS and its Python packages stay untouched. "
-                "It is installed once, into your user folder, from the Python package index (about 0.7 GB on the disk; with CUDA some GB more)."
+                "It is installed once, into your user folder, from the Python package index (about 0.7 GB; with CUDA some GB more)."
             )
         )
         explanation.setWordWrap(True)
