@@ -19,7 +19,7 @@ from qgis.core import (
 from .translation import tr
 
 STYLES = Path(__file__).resolve().parent.parent / "resources" / "styles"
-STRETCH_SHARES = (0.01, 0.95)
+STRETCH_SHARES = (0.01, 0.97)
 STRETCH_SAMPLE = 250_000
 """Shares of the pixels that the true colour stretch leaves darker and not brighter, and how many pixels it looks at."""
 

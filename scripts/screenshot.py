@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH, HEIGHT = 1680, 1050
+WIDTH, HEIGHT = 1760, 1100
 LONGEST_RUN_S = 300
 SETTINGS = """\
 [app]
@@ -156,14 +156,9 @@ class Session:
             dock.setVisible(name in ("Layers", "ProcessingToolbox"))
         for toolbar in window.findChildren(QToolBar):
             toolbar.setVisible(toolbar.objectName() in ("mFileToolBar", "mMapNavToolBar", "mAttributesToolBar"))
-        window.resizeDocks([docks["Layers"], docks["ProcessingToolbox"]], [400, 330], Qt.Orientation.Horizontal)
-        tree = docks["ProcessingToolbox"].findChild(QTreeView)
-        model = tree.model()
-        for row in range(model.rowCount()):
-            place = model.index(row, 0)
-            if model.data(place) == "Rock Glacier Mapper":
-                tree.expandRecursively(place)
-                tree.scrollTo(place, QTreeView.ScrollHint.PositionAtTop)
+        window.splitDockWidget(docks["Layers"], docks["ProcessingToolbox"], Qt.Orientation.Vertical)
+        window.resizeDocks([docks["Layers"]], [370], Qt.Orientation.Horizontal)
+        window.resizeDocks([docks["Layers"], docks["ProcessingToolbox"]], [400, 500], Qt.Orientation.Vertical)
         self.bring_up(root)
         shown = ("Rock glacier outlines", "Outlines of the simulation", "Spectral stack")
         for layer in root.findLayers():
@@ -171,6 +166,15 @@ class Session:
             layer.setExpanded(layer.name() in ("Rock glacier outlines", "Outlines of the simulation", "Tile polygons", "Probability"))
         self.iface.messageBar().clearWidgets()
         self.wait(lambda: False, 2)  # the panels take their new sizes
+        tree = docks["ProcessingToolbox"].findChild(QTreeView)
+        model = tree.model()
+        for row in range(model.rowCount()):
+            place = model.index(row, 0)
+            if model.data(place) == "Rock Glacier Mapper":
+                tree.expandRecursively(place)
+                self.wait(lambda: False, 0.5)
+                tree.scrollToBottom()
+                tree.scrollTo(place, QTreeView.ScrollHint.PositionAtCenter)
         canvas, scene = self.iface.mapCanvas(), QgsProject.instance().mapLayersByName("Spectral stack")[0].extent()
         units_per_pixel = min(scene.width() / canvas.width(), scene.height() / canvas.height())
         width, height = units_per_pixel * canvas.width(), units_per_pixel * canvas.height()
