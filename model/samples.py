@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from engine.indices import evi, savi
 from engine.outputs import whole_file
@@ -152,26 +153,33 @@ def background_chips(folder: Path, names: Sequence[str]) -> ChipSource:
 
 
 class SceneSource:
-    """Windows of scenes, half of them around a pixel of a rock glacier.
+    """Windows of scenes, most of them around a pixel of a rock glacier, small ones as often as large ones.
 
     Parameters
     ----------
     scenes : reflectance (4, rows, cols) float16 or float32, and truth (rows, cols) uint8, 1 rock glacier,
         0 background, UNKNOWN
     window : rows and columns of a window; more than a sample has, so that it can be turned
+    around_rock_glaciers : share of the windows
     """
 
-    def __init__(self, scenes: Sequence[tuple[NDArray[np.floating], NDArray[np.uint8]]], window: int) -> None:
-        self._scenes, self._window = scenes, window
-        self._places = [np.argwhere(truth == 1) for _, truth in scenes]
+    def __init__(
+        self, scenes: Sequence[tuple[NDArray[np.floating], NDArray[np.uint8]]], window: int, around_rock_glaciers: float = 0.7
+    ) -> None:
+        self._scenes, self._window, self._share = scenes, window, around_rock_glaciers
+        self._objects: list[tuple[int, NDArray[np.intp]]] = []
+        for i, (_, truth) in enumerate(scenes):
+            numbers, count = ndimage.label(truth == 1)
+            self._objects += [(i, np.argwhere(numbers == number)) for number in range(1, count + 1)]
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
         i = int(rng.integers(len(self._scenes)))
+        corner = rng.integers(0, np.array(self._scenes[i][1].shape) - self._window + 1)
+        if self._objects and rng.random() < self._share:
+            i, pixels = self._objects[rng.integers(len(self._objects))]
+            limit = np.array(self._scenes[i][1].shape) - self._window
+            corner = np.clip(rng.choice(pixels) - rng.integers(0, self._window, 2), 0, limit)
         reflectance, truth = self._scenes[i]
-        limit = np.array(truth.shape) - self._window
-        corner = rng.integers(0, limit + 1)
-        if len(self._places[i]) and rng.random() < 0.5:
-            corner = np.clip(rng.choice(self._places[i]) - rng.integers(0, self._window, 2), 0, limit)
         window = (slice(corner[0], corner[0] + self._window), slice(corner[1], corner[1] + self._window))
         return reflectance[:, *window].astype(np.float32), truth[window]
 

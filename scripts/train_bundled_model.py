@@ -43,7 +43,7 @@ SCENE_WINDOW_PX = 184
 REGIONS = ("A", "B", "C", "D")
 HELD_OUT_NEGATIVES, HOLD_OUT_SEED = 0.15, 1
 TRAINING_SCENES, VALIDATION_SCENES, TEST_SCENES = 10_000, 20_000, 30_000
-THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(4, 19))
+THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(2, 19))
 
 
 def main() -> None:
@@ -81,6 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--option", nargs="+", type=network_option, default=[], metavar="NAME=JSON", help="options of the network")
     parser.add_argument("--start", type=Path, help="folder of an earlier training to start from, instead of ImageNet weights")
     parser.add_argument("--threads", type=int, default=1, help="on a busy machine, several trainings of one thread are fastest")
+    parser.add_argument("--note", help="what else the card should say about the training")
     parser.add_argument("--only-write", action="store_true", help="score and export the checkpoints as they are")
     return parser.parse_args()
 
@@ -244,6 +245,7 @@ def card_text(arguments: argparse.Namespace, course: dict[str, Any]) -> dict[str
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "training": {
             **course,
+            **({"note": arguments.note} if arguments.note else {}),
             "augmentation": asdict(Augmentation()),
             "seeds": {
                 "simulated_training": [TRAINING_SCENES, TRAINING_SCENES + arguments.scenes - 1],

@@ -96,12 +96,23 @@ def scene(side: int = 40) -> tuple[np.ndarray, np.ndarray]:
     return rng.uniform(0.1, 0.4, (4, side, side)).astype(np.float16), truth
 
 
-def test_scene_windows_lie_inside_and_half_of_them_reach_for_rock_glaciers() -> None:
+def test_scene_windows_lie_inside_and_most_reach_for_rock_glaciers() -> None:
     source = SceneSource([scene(64)], window=16)
     rng = np.random.default_rng(2)
     draws = [source.draw(rng) for _ in range(200)]
     assert {reflectance.shape for reflectance, _ in draws} == {(4, 16, 16)}
-    assert np.mean([truth.any() for _, truth in draws]) > 0.4
+    assert np.mean([truth.any() for _, truth in draws]) > 0.6
+
+
+def test_small_rock_glaciers_are_drawn_as_often_as_large_ones() -> None:
+    reflectance, truth = scene(64)
+    truth[:] = 0
+    truth[:30, :30] = 1
+    truth[60:, 60:] = 1
+    reflectance[0, 60:, 60:] = 0.9
+    source = SceneSource([(reflectance, truth)], window=8, around_rock_glaciers=1.0)
+    rng = np.random.default_rng(2)
+    assert 0.4 < np.mean([(source.draw(rng)[0][0] > 0.8).any() for _ in range(200)]) < 0.6
 
 
 def test_chips_are_drawn_by_weight() -> None:

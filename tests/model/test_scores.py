@@ -74,7 +74,7 @@ def test_blended_tiles_give_back_a_picture(shape) -> None:
     assert set(seen) == {(16, 16)}
 
 
-def test_threshold_with_the_highest_iou() -> None:
+def test_threshold_with_the_highest_f2() -> None:
     probability = np.array([[0.1, 0.3, 0.6, 0.9]], np.float32)
     sets = [(probability, mask("..##")), (probability, mask("...#"))]
     assert best_threshold(sets, [1.0, 0.0], (0.2, 0.5, 0.8)) == 0.5
