@@ -92,7 +92,8 @@ class PostprocessPolygons(EngineAlgorithm):
         self.ask_for(
             QgsProcessingParameterString(self.PERMAFROST_CLASSES, tr("Values that are permafrost"), job.permafrost_classes, optional=True),
             tr(
-                "Values that count, such as 1 or 1,3, or a condition, such as >=0.5 or <0. In the map of Zou et al. (2017) permafrost "
+                "Values that count, such as 1 or 1,3 or 1-3, names in a field of text, such as continuous,discontinuous, or one "
+                "condition, such as >=0.5 or <0. In the map of Zou et al. (2017) permafrost "
                 "is 1 and 2 is unfrozen ground; the zonation index of Gruber (2012) starts at 0.1."
             ),
         )
