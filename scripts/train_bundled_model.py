@@ -292,6 +292,7 @@ LIMITS = [
     "A start, not an inventory tool: every outline needs a look by a person who knows rock glaciers.",
     "Real training ground is about 50 places in the arid Andes of Chile; on regions it never saw it finds only a part of the rock "
     "glaciers and marks other debris (see scores). Other mountains, vegetated and relict forms were seen in simulation only.",
+    "Small rock glaciers (below about 0.05 km2) are mostly missed, relict ones often; many of its outlines are false (see scores).",
     "NIR, EVI and SAVI were learnt from simulated scenes alone.",
     "Sentinel-2 at 10 m: rock glaciers narrower than about 50 m are beyond it.",
     "Snow, cloud and deep shadow hide rock glaciers from it.",
