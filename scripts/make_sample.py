@@ -20,6 +20,7 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine.outputs import whole_file  # noqa: E402
+from engine.vectors import GPKG_VERSION  # noqa: E402
 from model.simulator import LAND_COVER, Landscape, simulate  # noqa: E402
 from model.simulator.flows import largest  # noqa: E402
 
@@ -153,6 +154,7 @@ def write_outlines(path: Path, landscape: Landscape) -> None:
             driver="GPKG",
             geometry_type="Polygon",
             crs=landscape.crs.to_string(),
+            dataset_options={"VERSION": GPKG_VERSION},
             layer_options={"DESCRIPTION": f"{SIMULATED}: rock glaciers as a person would draw them", "IDENTIFIER": "outlines"},
         )
 
