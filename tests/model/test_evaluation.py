@@ -64,6 +64,16 @@ def test_marked_lakes_and_false_outlines_are_counted() -> None:
     assert scores["marked_share"] == {"lake": 1.0, "snow": 0.0, "forest": 0.0}
     assert scores["false_outlines"] == 1
     assert scores["objects"] == {"true": 2, "found": 0, "found_share": 0.0}
+    assert scores["objects_touched"] == {"true": 2, "found": 0, "found_share": 0.0}
+
+
+def test_a_corner_of_a_rock_glacier_is_touched_but_not_found() -> None:
+    scene = small_scene()
+    probability = np.zeros((64, 64), np.float32)
+    probability[:8, :60] = 1
+    scores = scene_scores([(probability, scene.objects > 0)], [scene], 0.5, 100.0)
+    assert scores["objects"]["found"] == 0
+    assert scores["objects_touched"]["found"] == 2
 
 
 def test_rgb_only_hides_the_nir_and_both_indices() -> None:
