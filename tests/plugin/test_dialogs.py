@@ -238,8 +238,6 @@ class TestSample:
 
     def test_layers_say_that_they_are_simulated(self, module, qgis_iface, qgis_new_project):
         sample = module("dialogs.sample")
-        if not (sample.SAMPLE / "sample_scene.tif").is_file():
-            pytest.skip(f"no sample in {sample.SAMPLE}")
         sample.open_sample(qgis_iface)
         (group,) = QgsProject.instance().layerTreeRoot().children()
         assert "simulated" in group.name()

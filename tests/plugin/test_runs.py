@@ -338,7 +338,7 @@ class TestRealEngine:
             run("preparespectralstack", INPUT=str(scene), SENSOR="reflectance", OUTPUT=str(tmp_path / "stack.tif"))
         assert list(tmp_path.glob("stack*")) == []
 
-    def test_detect(self, run, engine, bundled_model, stack, tmp_path):
+    def test_detect(self, run, engine, stack, tmp_path):
         results = run(
             "detectrockglaciers", INPUT=str(stack), OUTPUT=str(tmp_path / "tiles.gpkg"), PROBABILITY=str(tmp_path / "p.tif"), DEVICE="cpu"
         )
@@ -375,7 +375,7 @@ class TestRealEngine:
         assert outline["permafrost_fraction"] == pytest.approx(0.04 / area, rel=5e-3)
         assert outline["geometry"].wkbType() == QgsVectorLayer("Polygon", "", "memory").wkbType()
 
-    def test_chain(self, run, engine, bundled_model, scene, tmp_path):
+    def test_chain(self, run, engine, scene, tmp_path):
         names = ("stack.tif", "probability.tif", "tile_polygons.gpkg", "outlines.gpkg")
         results = run(
             "rockglacierchain", INPUT=str(scene), SENSOR="sentinel2_l2a", **{name.split(".")[0]: str(tmp_path / name) for name in names}
@@ -383,11 +383,3 @@ class TestRealEngine:
         for name in names:
             assert (tmp_path / name).is_file() and results[name.split(".")[0]] == str(tmp_path / name)
         rows_of(tmp_path / "outlines.gpkg")
-
-
-@pytest.fixture
-def bundled_model(module):
-    """The model that ships, or no test."""
-    folder = module("processing_provider.engine_home").BUNDLED_MODELS
-    if not list(folder.glob("*/model.json")):
-        pytest.skip(f"no model in {folder}")
