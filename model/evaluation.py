@@ -17,6 +17,7 @@ from rasterio.warp import transform_geom
 from scipy import ndimage
 from torch import nn
 
+from engine.prepare import spectral_stack
 from model.samples import (
     LOW_SNOW,
     UNKNOWN,
@@ -25,7 +26,6 @@ from model.samples import (
     nominal_reflectance,
     read_image,
     read_mask,
-    spectral_stack,
 )
 from model.scores import (
     Array,

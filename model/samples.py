@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from engine.indices import evi, savi
 from engine.outputs import whole_file
+from engine.prepare import spectral_stack
 from model.augmentation import TRUE_COLOUR_SATURATION, Array, Augmentation, augmented
 from model.networks.dednet import BandStatistics
 from model.simulator import LAND_COVER, simulate
@@ -98,12 +98,6 @@ def nominal_reflectance(image: NDArray[np.uint8]) -> Array:
     """
     colours = image.transpose(2, 0, 1).astype(np.float32) / 255 * TRUE_COLOUR_SATURATION
     return np.concatenate([colours, np.full_like(colours[:1], np.nan)])
-
-
-def spectral_stack(reflectance: Array) -> Array:
-    """(4, rows, cols) red, green, blue, nir -> (6, rows, cols) with evi and savi; NaN where not observed."""
-    red, _, blue, nir = reflectance
-    return np.concatenate([reflectance, evi(red, blue, nir)[None], savi(red, nir)[None]]).astype(np.float32)
 
 
 class Source(Protocol):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.indices import evi, savi
+from engine.prepare import spectral_stack
 from model.augmentation import Augmentation, augmented, blurred, hole, placed, relit
 from model.samples import (
     UNKNOWN,
@@ -19,7 +20,6 @@ from model.samples import (
     leave_region_out,
     nominal_reflectance,
     simulated_scene,
-    spectral_stack,
 )
 from model.simulator import LAND_COVER, simulate
 
