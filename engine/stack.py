@@ -124,7 +124,7 @@ def check_stack(dataset: DatasetReader, channels: Channels, card: ModelCard) -> 
     bands = {name: number for name, number in channels.bands.items() if name in REFLECTANCE}
     if not bands:
         return False
-    samples = [_read_by_name(dataset, bands, window) for window in rasters.spread_windows(rasters.Grid.of(dataset))]
+    samples = [_read_by_name(dataset, bands, window) for window in rasters.spread_windows(rasters.Grid.of(dataset), per_side=4)]
     values = {name: np.concatenate([sample[name].ravel() for sample in samples]) for name in bands}
     for name, value in values.items():
         finite = value[np.isfinite(value)]
