@@ -23,13 +23,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional, Union
+from typing import Any, ClassVar, Optional, Union, get_args
 
 PROTOCOL = 1
 
 SENSORS = ("auto", "reflectance", "sentinel2_l2a", "landsat_c2_l2", "planetscope_sr", "gaofen_pms", "naip", "custom")
 DEVICES = ("auto", "cuda", "cpu")
 PERMAFROST_ACTIONS = ("flag", "drop")
+PERMAFROST_PRESETS = ("custom", "zou_zhao", "ncdc", "obu_probability", "obu_zones", "cci_fraction", "gruber_pzi", "cao_pzi")
+INVENTORY_FORMS = ("rgik", "rgik_release", "rogi_ch", "tprogi", "rgi7", "global2026")
+MATCH_RULES = ("intersection", "overlap", "iou")
 STACK_BANDS = ("red", "green", "blue", "nir", "evi", "savi")
 
 
@@ -81,12 +84,18 @@ class DetectJob:
 
 @dataclass(frozen=True)
 class PostprocessJob:
-    """Tile polygons to rock glacier outlines (Lin et al. 2024, section 3.4.2).
+    """Tile polygons to rock glacier outlines (Lin et al. 2024, section 3.4.2), with their uncertainty.
 
-    ``min_area`` in square metres. ``permafrost`` is a raster or polygon file; ``permafrost_classes`` the values that
-    count as permafrost (``"1"``, ``"1,3"``) or a condition (``">=0.5"``); ``permafrost_field`` the attribute that
-    holds the value in a polygon file, empty when every polygon is permafrost.
-    ``permafrost_min_fraction`` (0-1) is the share of an outline's area that must lie in permafrost.
+    ``min_area`` in square metres. ``permafrost`` is a raster or polygon file; ``permafrost_preset`` the product it is, which
+    says what counts, or ``custom``: then ``permafrost_classes`` are the values that count as permafrost (``"1"``, ``"1,3"``)
+    or a condition (``">=0.5"``) and ``permafrost_field`` the attribute that holds the value in a polygon file, empty when
+    every polygon is permafrost. ``permafrost_min_fraction`` (0-1) is the share of an outline's area, with a buffer of
+    ``permafrost_buffer`` cells around it, that must lie in permafrost.
+
+    ``smoothing`` in metres, None = from the size of the pixels, 0 = the pixel edges stay. ``probability`` is Detect's blended
+    raster, ``area_lo_level`` and ``area_hi_level`` the probabilities (0-1) whose contours bound an outline's area.
+    ``not_assessable`` is a raster or polygon file of snow, cloud and shadow. ``report`` (table), ``raw`` (outlines before
+    smoothing) and ``restricted`` (restricted footprints, needs ``dem``) are further outputs.
     """
 
     command: ClassVar[str] = "postprocess"
@@ -96,12 +105,187 @@ class PostprocessJob:
     min_area: float = 22000.0
     fill_holes: bool = True
     require_support: bool = True
+    unite: bool = True
     permafrost: Optional[str] = None
     permafrost_layer: Optional[str] = None
     permafrost_field: str = ""
     permafrost_classes: str = "1"
     permafrost_min_fraction: float = 0.5
     permafrost_action: str = "flag"
+    permafrost_preset: str = "custom"
+    permafrost_buffer: float = 1.0
+    permafrost_source: str = ""
+    smoothing: Optional[float] = None
+    probability: Optional[str] = None
+    area_lo_level: float = 0.7
+    area_hi_level: float = 0.3
+    dem: Optional[str] = None
+    not_assessable: Optional[str] = None
+    not_assessable_layer: Optional[str] = None
+    not_assessable_classes: str = ">=1"
+    report: Optional[str] = None
+    raw: Optional[str] = None
+    restricted: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class SplitJob:
+    """Outlines that hold several rock glaciers to systems (RGS) and their units (RGU).
+
+    ``output`` receives the units, ``systems`` the parents, ``cuts`` all candidate cuts with their scores. ``min_area``: the
+    smallest unit in square metres; ``min_score`` (0-1): cuts with less are proposed, not made.
+    """
+
+    command: ClassVar[str] = "split"
+    input: str
+    output: str
+    input_layer: Optional[str] = None
+    probability: Optional[str] = None
+    dem: Optional[str] = None
+    systems: Optional[str] = None
+    cuts: Optional[str] = None
+    min_area: float = 10000.0
+    min_score: float = 0.5
+
+
+@dataclass(frozen=True)
+class AttributesJob:
+    """Outlines with the attributes of an inventory.
+
+    ``rasters``: further rasters whose mean over each outline becomes a field, each ``FIELD=PATH`` or
+    ``FIELD=PATH|SOURCE|PERIOD``. ``solar_months``: months that the potential incoming solar radiation is summed over,
+    such as ``1-12`` or ``6-9``; empty = not computed. ``dem_source``: name of the elevation model, its file name when empty.
+    """
+
+    command: ClassVar[str] = "attributes"
+    input: str
+    output: str
+    input_layer: Optional[str] = None
+    dem: Optional[str] = None
+    dem_source: str = ""
+    rasters: tuple[str, ...] = ()
+    solar_months: str = "1-12"
+
+
+@dataclass(frozen=True)
+class ExportInventoryJob:
+    """Outlines to an inventory in a published form, one of ``INVENTORY_FORMS``.
+
+    ``output``: .gpkg (all layers), .geojson or .shp (one file per layer beside it). ``field_mapping``: further or other
+    fields, each ``TO=FROM``.
+    """
+
+    command: ClassVar[str] = "export_inventory"
+    input: str
+    output: str
+    input_layer: Optional[str] = None
+    form: str = "rgik"
+    restricted: Optional[str] = None
+    restricted_layer: Optional[str] = None
+    area_of_interest: Optional[str] = None
+    area_of_interest_layer: Optional[str] = None
+    operator: str = ""
+    imagery: str = ""
+    field_mapping: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportInventoryJob:
+    """An inventory in a published form to outlines with this project's field names. ``field_mapping``: each ``TO=FROM``."""
+
+    command: ClassVar[str] = "import_inventory"
+    input: str
+    output: str
+    input_layer: Optional[str] = None
+    field_mapping: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AssessJob:
+    """Accuracy of predicted against reference outlines.
+
+    ``output``: polygon layer of correspondences; ``table``: one row per correspondence (.csv, .gpkg); ``json``: all numbers;
+    ``report``: one HTML page; ``figures``: folder for the report's figures as PNG and SVG. ``match_rule`` is the rule that
+    the summary names; all three are computed. Overlaps under ``sliver`` (0-1) of both outlines are ignored.
+    """
+
+    command: ClassVar[str] = "assess"
+    predicted: str
+    reference: str
+    predicted_layer: Optional[str] = None
+    reference_layer: Optional[str] = None
+    output: Optional[str] = None
+    table: Optional[str] = None
+    json: Optional[str] = None
+    report: Optional[str] = None
+    figures: Optional[str] = None
+    area_of_interest: Optional[str] = None
+    area_of_interest_layer: Optional[str] = None
+    probability: Optional[str] = None
+    match_rule: str = "overlap"
+    min_overlap: float = 0.5
+    min_iou: float = 0.5
+    sliver: float = 0.05
+    pixel_size: float = 10.0
+
+
+@dataclass(frozen=True)
+class CompareInventoriesJob:
+    """Inventories of the same ground against each other: two in time order, or those of k operators.
+
+    ``output``: the outlines with their class of change (two inventories) or agreement (any number); ``agreement``: raster of
+    the share of operators; ``disagreements``: where they differ, worst first; ``consensus``: outlines of the majority;
+    ``operators``: table of each operator's bias. ``names``: of the inventories, their file names when not given.
+    """
+
+    command: ClassVar[str] = "compare_inventories"
+    inventories: tuple[str, ...]
+    output: Optional[str] = None
+    agreement: Optional[str] = None
+    disagreements: Optional[str] = None
+    consensus: Optional[str] = None
+    operators: Optional[str] = None
+    names: tuple[str, ...] = ()
+    area_of_interest: Optional[str] = None
+    area_of_interest_layer: Optional[str] = None
+    sliver: float = 0.05
+    changed_iou: float = 0.8
+    resolution: float = 10.0
+
+
+@dataclass(frozen=True)
+class DesignSampleJob:
+    """A stratified random sample of points to label by eye, from which areas and accuracy follow with confidence intervals.
+
+    Strata: predicted rock glacier, a ring of ``ring_width`` metres around it, background of a probability of at least
+    ``high_probability``, the rest. ``size`` 0 = as many as ``standard_error`` of the overall accuracy needs.
+    """
+
+    command: ClassVar[str] = "design_sample"
+    predicted: str
+    output: str
+    predicted_layer: Optional[str] = None
+    area_of_interest: Optional[str] = None
+    area_of_interest_layer: Optional[str] = None
+    probability: Optional[str] = None
+    ring_width: float = 100.0
+    high_probability: float = 0.3
+    size: int = 0
+    standard_error: float = 0.01
+    min_per_stratum: int = 50
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class EstimateAreaJob:
+    """Area and accuracy with confidence intervals from a labelled sample of :class:`DesignSampleJob`."""
+
+    command: ClassVar[str] = "estimate_area"
+    sample: str
+    sample_layer: Optional[str] = None
+    reference_field: str = "reference"
+    table: Optional[str] = None
+    json: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +304,22 @@ class DoctorJob:
     models_folders: tuple[str, ...] = ()
 
 
-Job = Union[PrepareJob, DetectJob, PostprocessJob, ModelsJob, DoctorJob]
-JOB_TYPES: dict[str, Any] = {job.command: job for job in (PrepareJob, DetectJob, PostprocessJob, ModelsJob, DoctorJob)}
+Job = Union[
+    PrepareJob,
+    DetectJob,
+    PostprocessJob,
+    SplitJob,
+    AttributesJob,
+    ExportInventoryJob,
+    ImportInventoryJob,
+    AssessJob,
+    CompareInventoriesJob,
+    DesignSampleJob,
+    EstimateAreaJob,
+    ModelsJob,
+    DoctorJob,
+]
+JOB_TYPES: dict[str, Any] = {job.command: job for job in get_args(Job)}
 
 
 def to_json(job: Job) -> str:

@@ -1,6 +1,6 @@
 """The engine's command line, for people and for programs.
 
-``rock-glacier prepare|detect|postprocess|models|doctor`` for people, the same with ``--json`` for scripts, and ``run``
+``rock-glacier COMMAND`` for people, the same with ``--json`` for scripts, and ``run``
 for QGIS: one job as a line of JSON on standard input, whose end cancels. Nothing heavy is imported before the first
 message is out.
 """
@@ -23,10 +23,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 from engine import __version__
+from engine.commands import ABOUT, CHOICES, HELP, METAVARS, MODULES
 from engine.errors import Cancelled, EngineError
 from engine.places import models_folder
 from engine.terminal import JsonReporter, TerminalReporter
-from jobs import DEVICES, JOB_TYPES, PERMAFROST_ACTIONS, SENSORS, Job, from_json
+from jobs import JOB_TYPES, Job, from_json
 
 DONE, FAILED, CANCELLED = 0, 1, 130
 """Exit status; argparse adds 2 for wrong usage."""
@@ -34,69 +35,11 @@ DONE, FAILED, CANCELLED = 0, 1, 130
 BLOCK_CACHE_BYTES = 128_000_000
 """GDAL would take a share of the machine's memory, and grow into it with the scene."""
 
-MODULES = {
-    "prepare": "engine.prepare",
-    "detect": "engine.detect",
-    "postprocess": "engine.postprocess",
-    "models": "engine.doctor",
-    "doctor": "engine.doctor",
-}
-"""Command -> the module that holds the function of that name."""
-
-ABOUT = {
-    "prepare": "Scene to spectral stack: red, green, blue and nir reflectance, EVI and SAVI, six bands float32.",
-    "detect": "Spectral stack to rock glacier polygons per tile, and a blended probability raster.",
-    "postprocess": "Tile polygons to rock glacier outlines: too small or unsupported ones dropped, holes filled, united, permafrost.",
-    "models": "The installed and the bundled models.",
-    "doctor": "Versions, execution providers that really work, models, and what is missing.",
-}
-
-METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
-CHOICES = {"sensor": SENSORS, "device": DEVICES, "permafrost_action": PERMAFROST_ACTIONS}
-
-HELP = {
-    ("prepare", "input"): "the scene, any raster that GDAL reads",
-    ("prepare", "output"): "the stack to write, a GeoTIFF (.tif)",
-    ("prepare", "red"): "number of the red band",
-    ("prepare", "green"): "number of the green band",
-    ("prepare", "blue"): "number of the blue band",
-    ("prepare", "nir"): "number of the near-infrared band; 0: the scene has none",
-    ("prepare", "sensor"): "how the pixel values become surface reflectance; auto decides by metadata, then by the values, and says so",
-    ("prepare", "scale"): "for sensor custom: reflectance = value * scale + offset",
-    ("prepare", "offset"): "for sensor custom: reflectance = value * scale + offset",
-    ("prepare", "resolution"): "ground sampling distance of the stack in metres; 0: as the scene has it",
-    ("detect", "input"): "the spectral stack, or a raster whose bands are named red, green, blue, nir",
-    ("detect", "output"): "the polygons to write (.gpkg, .geojson, .fgb)",
-    ("detect", "probability"): "the blended probability raster to write (.tif), where wanted",
-    ("detect", "model"): "name of an installed model, or a model folder; the bundled one when not given",
-    ("detect", "threshold"): "probability from which a pixel is rock glacier, 0-1; from the model's card when not given",
-    ("detect", "overlap"): "of neighbouring tiles, in percent of a tile, 0-90; from the model's card when not given",
-    ("detect", "device"): "where the network runs; auto takes the GPU where it works",
-    ("detect", "batch_size"): "tiles per run of the network; 0: chosen for the device",
-    ("detect", "mask"): "polygon file: look only in there",
-    ("detect", "mask_layer"): "layer of the mask file, where it holds several",
-    ("postprocess", "input"): "the tile polygons that detect wrote",
-    ("postprocess", "output"): "the outlines to write (.gpkg, .geojson, .fgb)",
-    ("postprocess", "input_layer"): "layer of the input file, where it holds several",
-    ("postprocess", "min_area"): "smallest polygon that is kept, square metres",
-    ("postprocess", "fill_holes"): "fill the holes of polygons",
-    ("postprocess", "require_support"): "drop what no other tile confirms, where another tile looked",
-    ("postprocess", "permafrost"): "permafrost map, raster or polygons",
-    ("postprocess", "permafrost_layer"): "layer of the permafrost file, where it holds several",
-    ("postprocess", "permafrost_field"): "attribute that holds the class or value; when not given, every polygon is permafrost",
-    ("postprocess", "permafrost_classes"): 'values that count as permafrost ("1", "1,3") or a condition (">=0.5")',
-    ("postprocess", "permafrost_min_fraction"): "share of an outline that must lie in permafrost, 0-1",
-    ("postprocess", "permafrost_action"): "what happens to outlines outside permafrost (relict rock glaciers are among them)",
-    ("detect", "models_folders"): "a further folder that holds model folders; may be given more than once",
-    ("models", "models_folders"): "a further folder that holds model folders; may be given more than once",
-    ("doctor", "models_folders"): "a further folder that holds model folders; may be given more than once",
-}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 an error in the words of :class:`EngineError`, 2 wrong usage, 130 cancelled."""
     options = vars(_parser().parse_args(arguments))
-    command, in_json = options.pop("command"), options.pop("json", True)
+    command, in_json = options.pop("command").replace("-", "_"), options.pop("json_lines", True)
     cancelled = threading.Event()
     _quieten_libraries()
     reporter: JsonReporter | TerminalReporter
@@ -172,32 +115,49 @@ def explained(error: Exception) -> EngineError:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rock-glacier", description="Rock glacier outlines from optical satellite imagery: prepare, detect, postprocess."
+        prog="rock-glacier", description="Rock glacier outlines from optical satellite imagery: made, measured, published, assessed."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command, job_type in JOB_TYPES.items():
-        command_parser = commands.add_parser(command, help=ABOUT[command], description=ABOUT[command])
+        command_parser = commands.add_parser(command.replace("_", "-"), help=ABOUT[command], description=ABOUT[command])
         hints = typing.get_type_hints(job_type)
-        for field in dataclasses.fields(job_type):
+        fields = dataclasses.fields(job_type)
+        for field in fields:
             _add_argument(command_parser, command, field, hints[field.name])
-        command_parser.add_argument("--json", action="store_true", help="answer with JSON lines on standard output")
+        lines = "--json-lines" if any(field.name == "json" for field in fields) else "--json"
+        command_parser.add_argument(lines, dest="json_lines", action="store_true", help="answer with JSON lines on standard output")
     about_run = "One job as a line of JSON on standard input, whose end cancels; answers with JSON lines. For programs."
     commands.add_parser("run", help=about_run, description=about_run)
     return parser
 
 
+class _Several(argparse.Action):
+    """Several values as a tuple, as jobs hold them."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, tuple(values))
+
+
+class _Appended(argparse.Action):
+    """An option that may be given more than once, as a tuple."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), values))
+
+
 def _add_argument(parser: argparse.ArgumentParser, command: str, field: dataclasses.Field[Any], hint: Any) -> None:
     text = HELP[command, field.name].replace("%", "%%")
     if field.default is dataclasses.MISSING:
-        parser.add_argument(field.name, metavar=field.name.upper(), help=text)
+        several: dict[str, Any] = {"nargs": "+", "action": _Several} if typing.get_origin(hint) is tuple else {}
+        parser.add_argument(field.name, metavar=field.name.upper(), help=text, **several)
         return
     flag = "--" + field.name.replace("_", "-")
     if hint is bool:
         text += f" (default: {'yes' if field.default else 'no'})"
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
     elif typing.get_origin(hint) is tuple:
-        parser.add_argument(flag.removesuffix("s"), dest=field.name, action="append", default=[], metavar="FOLDER", help=text)
+        parser.add_argument(flag.removesuffix("s"), dest=field.name, action=_Appended, default=(), metavar=METAVARS[field.name], help=text)
     else:
         kind = (typing.get_args(hint) or (hint,))[0]
         metavar = None if field.name in CHOICES else METAVARS[kind]

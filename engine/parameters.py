@@ -5,13 +5,34 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
-from jobs import DEVICES, PERMAFROST_ACTIONS, SENSORS, DetectJob, Job, PostprocessJob, PrepareJob
+from jobs import (
+    DEVICES,
+    INVENTORY_FORMS,
+    MATCH_RULES,
+    PERMAFROST_ACTIONS,
+    PERMAFROST_PRESETS,
+    SENSORS,
+    AssessJob,
+    AttributesJob,
+    CompareInventoriesJob,
+    DesignSampleJob,
+    DetectJob,
+    EstimateAreaJob,
+    ExportInventoryJob,
+    ImportInventoryJob,
+    Job,
+    PostprocessJob,
+    PrepareJob,
+    SplitJob,
+)
 
 TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of texts"}
 
@@ -27,12 +48,8 @@ def check_job(job: Job) -> None:
         :func:`engine.permafrost.parse_classes`.
     """
     _check_types(job)
-    if isinstance(job, PrepareJob):
-        _check_prepare(job)
-    elif isinstance(job, DetectJob):
-        _check_detect(job)
-    elif isinstance(job, PostprocessJob):
-        _check_postprocess(job)
+    if type(job) in CHECKS:
+        CHECKS[type(job)](job)
 
 
 def _check_types(job: Job) -> None:
@@ -77,7 +94,7 @@ def _check_detect(job: DetectJob) -> None:
     _hold(job, "device", job.device in DEVICES, f"must be one of {', '.join(DEVICES)}")
     _hold(job, "batch_size", job.batch_size >= 0, "must be a number of tiles, or 0 to let the engine choose")
     _check_files(job.input, {"output": job.output, "probability": job.probability}, job.mask)
-    _check_polygon_file(job.output)
+    _check_polygon_files(job.output)
     if job.probability is not None:
         _check_geotiff(job.probability)
 
@@ -86,12 +103,117 @@ def _check_postprocess(job: PostprocessJob) -> None:
     _hold(job, "min_area", job.min_area >= 0, "must be an area in square metres, 0 or more")
     _hold(job, "permafrost_min_fraction", 0 <= job.permafrost_min_fraction <= 1, "must lie between 0 and 1")
     _hold(job, "permafrost_action", job.permafrost_action in PERMAFROST_ACTIONS, f"must be one of {', '.join(PERMAFROST_ACTIONS)}")
-    if job.permafrost:
-        from engine.permafrost import parse_classes  # noqa: PLC0415 heavy, and not needed before the first message
+    _hold(job, "permafrost_preset", job.permafrost_preset in PERMAFROST_PRESETS, f"must be one of {', '.join(PERMAFROST_PRESETS)}")
+    _hold(job, "permafrost_buffer", job.permafrost_buffer >= 0, "must be a number of cells, 0 or more")
+    _hold(job, "smoothing", job.smoothing is None or job.smoothing >= 0, "must be a distance in metres, 0 or more")
+    _hold(job, "area_lo_level", 0 < job.area_lo_level < 1, "must be a probability between 0 and 1")
+    _hold(job, "area_hi_level", 0 < job.area_hi_level <= job.area_lo_level, "must be a probability above 0, not above area_lo_level")
+    _hold(job, "restricted", job.restricted is None or job.dem is not None, "needs an elevation model: give dem too")
+    from engine.permafrost import parse_classes  # noqa: PLC0415 heavy, and not needed before the first message
 
+    if job.permafrost and job.permafrost_preset == "custom":
         parse_classes(job.permafrost_classes)
-    _check_files(job.input, {"output": job.output}, job.permafrost)
-    _check_polygon_file(job.output)
+    if job.not_assessable:
+        parse_classes(job.not_assessable_classes)
+    outputs = {"output": job.output, "report": job.report, "raw": job.raw, "restricted": job.restricted}
+    _check_files(job.input, outputs, job.permafrost, job.probability, job.dem, job.not_assessable)
+    _check_polygon_files(job.output, job.raw, job.restricted)
+    _check_table_file(job.report)
+
+
+def _check_split(job: SplitJob) -> None:
+    _hold(job, "min_area", job.min_area >= 0, "must be an area in square metres, 0 or more")
+    _hold(job, "min_score", 0 <= job.min_score <= 1, "must lie between 0 and 1")
+    _check_files(job.input, {"output": job.output, "systems": job.systems, "cuts": job.cuts}, job.probability, job.dem)
+    _check_polygon_files(job.output, job.systems, job.cuts)
+
+
+def _check_attributes(job: AttributesJob) -> None:
+    months = re.fullmatch(r"(\d{1,2})-(\d{1,2})", job.solar_months)
+    good_months = not job.solar_months or (months is not None and 1 <= int(months[1]) <= 12 and 1 <= int(months[2]) <= 12)
+    _hold(job, "solar_months", good_months, "must be the first and the last month, such as 1-12 or 6-9, or empty")
+    good_rasters = all(re.fullmatch(r"\w+=[^|]+(\|[^|]*){0,2}", entry) for entry in job.rasters)
+    _hold(job, "rasters", good_rasters, "must be entries of the form FIELD=PATH or FIELD=PATH|SOURCE|PERIOD")
+    rasters = (entry.partition("=")[2].split("|")[0] for entry in job.rasters)
+    _check_files(job.input, {"output": job.output}, job.dem, *rasters)
+    _check_polygon_files(job.output)
+
+
+def _check_export_inventory(job: ExportInventoryJob) -> None:
+    _hold(job, "form", job.form in INVENTORY_FORMS, f"must be one of {', '.join(INVENTORY_FORMS)}")
+    _check_field_mapping(job)
+    _check_files(job.input, {"output": job.output}, job.restricted, job.area_of_interest)
+    _check_ending(job.output, (".gpkg", ".geojson", ".shp"), "inventories are written as")
+
+
+def _check_import_inventory(job: ImportInventoryJob) -> None:
+    _check_field_mapping(job)
+    _check_files(job.input, {"output": job.output})
+    _check_polygon_files(job.output)
+
+
+def _check_field_mapping(job: ExportInventoryJob | ImportInventoryJob) -> None:
+    good = all(re.fullmatch(r"[^=]+=[^=]+", entry) for entry in job.field_mapping)
+    _hold(job, "field_mapping", good, "must be entries of the form TO=FROM")
+
+
+def _check_assess(job: AssessJob) -> None:
+    _hold(job, "match_rule", job.match_rule in MATCH_RULES, f"must be one of {', '.join(MATCH_RULES)}")
+    for name in ("min_overlap", "min_iou"):
+        _hold(job, name, 0 < getattr(job, name) <= 1, "must be more than 0 and at most 1")
+    _hold(job, "sliver", 0 <= job.sliver < 1, "must be a share of 0 or more, below 1")
+    _hold(job, "pixel_size", job.pixel_size > 0, "must be a size in metres, more than 0")
+    outputs = {"output": job.output, "table": job.table, "json": job.json, "report": job.report, "figures": job.figures}
+    _check_files(job.predicted, outputs, job.reference, job.area_of_interest, job.probability)
+    _check_polygon_files(job.output)
+    _check_table_file(job.table)
+    _check_ending(job.json, (".json",), "the numbers are written as")
+    _check_ending(job.report, (".html", ".htm"), "the report is written as")
+
+
+def _check_compare_inventories(job: CompareInventoriesJob) -> None:
+    _hold(job, "inventories", len(job.inventories) >= 2, "must name two inventories or more")
+    _hold(job, "names", len(job.names) in (0, len(job.inventories)), "must give a name for each inventory, or none")
+    _hold(job, "sliver", 0 <= job.sliver < 1, "must be a share of 0 or more, below 1")
+    _hold(job, "changed_iou", 0 <= job.changed_iou <= 1, "must lie between 0 and 1")
+    _hold(job, "resolution", job.resolution > 0, "must be a pixel size in metres, more than 0")
+    names = ("output", "agreement", "disagreements", "consensus", "operators")
+    _check_files(job.inventories[0], {name: getattr(job, name) for name in names}, *job.inventories[1:], job.area_of_interest)
+    _check_polygon_files(job.output, job.disagreements, job.consensus)
+    _check_table_file(job.operators)
+    if job.agreement is not None:
+        _check_geotiff(job.agreement)
+
+
+def _check_design_sample(job: DesignSampleJob) -> None:
+    _hold(job, "ring_width", job.ring_width >= 0, "must be a distance in metres, 0 or more")
+    _hold(job, "high_probability", 0 < job.high_probability < 1, "must be a probability between 0 and 1")
+    _hold(job, "size", job.size >= 0, "must be a number of points, or 0 to have it worked out")
+    _hold(job, "standard_error", 0 < job.standard_error < 1, "must lie between 0 and 1")
+    _hold(job, "min_per_stratum", job.min_per_stratum >= 2, "must be 2 or more: with one point there is no confidence interval")
+    _check_files(job.predicted, {"output": job.output}, job.area_of_interest, job.probability)
+    _check_polygon_files(job.output)
+
+
+def _check_estimate_area(job: EstimateAreaJob) -> None:
+    _check_files(job.sample, {"table": job.table, "json": job.json})
+    _check_table_file(job.table)
+    _check_ending(job.json, (".json",), "the numbers are written as")
+
+
+CHECKS: dict[type, Callable[[Any], None]] = {
+    PrepareJob: _check_prepare,
+    DetectJob: _check_detect,
+    PostprocessJob: _check_postprocess,
+    SplitJob: _check_split,
+    AttributesJob: _check_attributes,
+    ExportInventoryJob: _check_export_inventory,
+    ImportInventoryJob: _check_import_inventory,
+    AssessJob: _check_assess,
+    CompareInventoriesJob: _check_compare_inventories,
+    DesignSampleJob: _check_design_sample,
+    EstimateAreaJob: _check_estimate_area,
+}
 
 
 def _hold(job: Job, name: str, holds: bool, rule: str) -> None:
@@ -133,7 +255,18 @@ def _check_geotiff(path: str) -> None:
         raise EngineError("output_format", f"{path}: rasters are written as GeoTIFF; give the file the ending .tif.")
 
 
-def _check_polygon_file(path: str) -> None:
+def _check_polygon_files(*paths: str | None) -> None:
     from engine.vectors import driver_for  # noqa: PLC0415 heavy, and not needed before the first message
 
-    driver_for(path)
+    for path in paths:
+        if path is not None:
+            driver_for(path)
+
+
+def _check_table_file(path: str | None) -> None:
+    _check_ending(path, (".csv", ".gpkg"), "tables are written as")
+
+
+def _check_ending(path: str | None, endings: tuple[str, ...], rule: str) -> None:
+    if path is not None and Path(path).suffix.lower() not in endings:
+        raise EngineError("output_format", f"{path}: {rule} {', '.join(endings)}; give the file such an ending.")

@@ -137,3 +137,22 @@ def write_layer(place: Path, layer: PolygonLayer, name: str, geometry_type: str,
         )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise OSError(str(error)) from error
+
+
+def write_table(path: str | os.PathLike[str], fields: Mapping[str, NDArray[np.generic]], name: str) -> None:
+    """Write a table without geometry, name -> (n,) values, as .csv or .gpkg; whole or not at all.
+
+    Raises
+    ------
+    EngineError
+        ``output_format`` for an unknown suffix; those of :func:`engine.outputs.whole_file`.
+    """
+    driver = {".csv": "CSV", ".gpkg": "GPKG"}.get(Path(path).suffix.lower())
+    if driver is None:
+        raise EngineError("output_format", f"{path}: tables are written as .csv or .gpkg; give the file one of these endings.")
+    options = {"VERSION": GPKG_VERSION} if driver == "GPKG" else {}
+    with whole_file(path) as place:
+        try:
+            pyogrio.raw.write(place, None, list(fields.values()), list(fields), layer=name, driver=driver, dataset_options=options)
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+            raise OSError(str(error)) from error

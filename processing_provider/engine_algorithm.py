@@ -38,6 +38,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     """An algorithm that the engine carries out. Subclasses say what goes in and out; ``NAME`` is the algorithm's id."""
 
     NAME = ""
+    GROUP = "mapping"
+    """Fixed id of the heading in the toolbox."""
     COMPATIBLE_POLYGONS = ("gpkg", "geojson", "fgb", "shp")
     """Vector formats that the engine reads as they are; other layers reach it as a temporary GeoPackage."""
 
@@ -47,11 +49,11 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def group(self) -> str:
         """The heading in the toolbox."""
-        return tr("Mapping")
+        return {"mapping": tr("Mapping"), "inventory": tr("Inventory"), "accuracy": tr("Accuracy")}[self.GROUP]
 
     def groupId(self) -> str:
         """The fixed id of the heading."""
-        return "mapping"
+        return self.GROUP
 
     def icon(self) -> QIcon:
         """The icon in the toolbox."""

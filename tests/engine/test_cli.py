@@ -9,13 +9,15 @@ import os
 import signal
 import subprocess
 import sys
+import typing
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.cli import ABOUT, HELP, MODULES, _parser, explained
+from engine.cli import _parser, explained
+from engine.commands import ABOUT, HELP, MODULES
 from engine.terminal import SUMMARIES, plain
 from jobs import JOB_TYPES, PrepareJob, to_json
 from tests.engine.processes import ROOT, Answer, engine_process, run_job
@@ -240,17 +242,16 @@ class TestArguments:
     def test_defaults_are_those_of_the_job(self, command: str) -> None:
         job_type = JOB_TYPES[command]
         required = [field.name for field in dataclasses.fields(job_type) if field.default is dataclasses.MISSING]
-        options = vars(_parser().parse_args([command, *required]))
-        assert options.pop("command") == command
-        assert options.pop("json") is False
-        folders = options.pop("models_folders", [])
-        assert folders == []
-        assert job_type(**options) == job_type(*required)
+        options = vars(_parser().parse_args([command.replace("_", "-"), *required]))
+        assert options.pop("command").replace("-", "_") == command
+        assert options.pop("json_lines") is False
+        hints = typing.get_type_hints(job_type)
+        assert job_type(**options) == job_type(*((name,) if typing.get_origin(hints[name]) is tuple else name for name in required))
 
     def test_values_reach_the_job(self) -> None:
         flags = ["--threshold", "0.4", "--models-folder", "a", "--models-folder", "b", "--device", "cpu", "--batch-size", "3"]
         options = vars(_parser().parse_args(["detect", "in.tif", "out.gpkg", *flags]))
-        assert (options["threshold"], options["models_folders"], options["device"], options["batch_size"]) == (0.4, ["a", "b"], "cpu", 3)
+        assert (options["threshold"], options["models_folders"], options["device"], options["batch_size"]) == (0.4, ("a", "b"), "cpu", 3)
 
     def test_yes_and_no(self) -> None:
         options = vars(_parser().parse_args(["postprocess", "in", "out", "--no-fill-holes", "--require-support"]))

@@ -69,7 +69,6 @@ def test_the_engine_imports_neither_qgis_nor_torch(path: Path) -> None:
         "torchvision",
         "timm",
         "onnx",
-        "scipy",
         "model",
         "processing_provider",
         "dialogs",

@@ -11,12 +11,52 @@ import pytest
 
 from engine.errors import EngineError
 from engine.parameters import check_job
-from jobs import JOB_TYPES, DetectJob, DoctorJob, Job, ModelsJob, PostprocessJob, PrepareJob, from_json, to_json
+from jobs import (
+    JOB_TYPES,
+    AssessJob,
+    AttributesJob,
+    CompareInventoriesJob,
+    DesignSampleJob,
+    DetectJob,
+    DoctorJob,
+    EstimateAreaJob,
+    ExportInventoryJob,
+    ImportInventoryJob,
+    Job,
+    ModelsJob,
+    PostprocessJob,
+    PrepareJob,
+    SplitJob,
+    from_json,
+    to_json,
+)
 
 PREPARE = PrepareJob("scene.tif", "stack.tif")
 DETECT = DetectJob("stack.tif", "tile_polygons.gpkg")
 POSTPROCESS = PostprocessJob("tile_polygons.gpkg", "outlines.gpkg")
-JOBS = (PREPARE, DETECT, POSTPROCESS, ModelsJob(), DoctorJob(("models",)))
+SPLIT = SplitJob("outlines.gpkg", "units.gpkg", probability="probability.tif")
+ATTRIBUTES = AttributesJob("outlines.gpkg", "attributes.gpkg")
+EXPORT = ExportInventoryJob("outlines.gpkg", "inventory.gpkg")
+IMPORT = ImportInventoryJob("inventory.gpkg", "outlines.gpkg")
+ASSESS = AssessJob("outlines.gpkg", "reference.gpkg", json="accuracy.json")
+COMPARE = CompareInventoriesJob(("older.gpkg", "newer.gpkg"), "changes.gpkg")
+DESIGN = DesignSampleJob("outlines.gpkg", "points.gpkg")
+ESTIMATE = EstimateAreaJob("points.gpkg")
+JOBS = (
+    PREPARE,
+    DETECT,
+    POSTPROCESS,
+    SPLIT,
+    ATTRIBUTES,
+    EXPORT,
+    IMPORT,
+    ASSESS,
+    COMPARE,
+    DESIGN,
+    ESTIMATE,
+    ModelsJob(),
+    DoctorJob(("models",)),
+)
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.command)
@@ -57,7 +97,7 @@ def test_defaults_are_allowed(job: Job) -> None:
 
 
 def test_every_command_has_a_job() -> None:
-    assert set(JOB_TYPES) == {"prepare", "detect", "postprocess", "models", "doctor"}
+    assert {job.command for job in JOBS} == set(JOB_TYPES)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +131,29 @@ def test_every_command_has_a_job() -> None:
         (POSTPROCESS, {"fill_holes": "yes"}),
         (POSTPROCESS, {"permafrost_min_fraction": 1.5}),
         (POSTPROCESS, {"permafrost_action": "keep"}),
+        (POSTPROCESS, {"permafrost_preset": "zou"}),
+        (POSTPROCESS, {"permafrost_buffer": -1.0}),
+        (POSTPROCESS, {"smoothing": -5.0}),
+        (POSTPROCESS, {"area_lo_level": 0.0}),
+        (POSTPROCESS, {"area_hi_level": 0.8}),
+        (POSTPROCESS, {"restricted": "restricted.gpkg"}),
+        (SPLIT, {"min_area": -1.0}),
+        (SPLIT, {"min_score": 2.0}),
+        (ATTRIBUTES, {"solar_months": "0-13"}),
+        (ATTRIBUTES, {"rasters": ("maat.tif",)}),
+        (EXPORT, {"form": "rgi"}),
+        (EXPORT, {"field_mapping": ("Comment",)}),
+        (ASSESS, {"match_rule": "touch"}),
+        (ASSESS, {"min_iou": 1.5}),
+        (ASSESS, {"min_overlap": 0.0}),
+        (ASSESS, {"sliver": -0.1}),
+        (ASSESS, {"pixel_size": 0.0}),
+        (COMPARE, {"inventories": ("one.gpkg",)}),
+        (COMPARE, {"names": ("older",)}),
+        (COMPARE, {"resolution": 0.0}),
+        (DESIGN, {"standard_error": 0.0}),
+        (DESIGN, {"min_per_stratum": 1}),
+        (DESIGN, {"ring_width": -1.0}),
     ],
     ids=str,
 )
@@ -117,6 +180,13 @@ def test_permafrost_classes_are_read_before_the_work() -> None:
         (DETECT, {"mask": "tile_polygons.gpkg"}),
         (POSTPROCESS, {"output": "tile_polygons.gpkg"}),
         (POSTPROCESS, {"permafrost": "outlines.gpkg"}),
+        (POSTPROCESS, {"restricted": "tile_polygons.gpkg", "dem": "dem.tif"}),
+        (SPLIT, {"cuts": "outlines.gpkg"}),
+        (ATTRIBUTES, {"dem": "attributes.gpkg"}),
+        (ATTRIBUTES, {"rasters": ("maat=attributes.gpkg|product|2000-2010",)}),
+        (ASSESS, {"output": "reference.gpkg"}),
+        (COMPARE, {"output": "newer.gpkg"}),
+        (ESTIMATE, {"table": "points.gpkg"}),
     ],
     ids=str,
 )
@@ -149,7 +219,13 @@ def test_two_outputs_do_not_share_a_file() -> None:
 
 @pytest.mark.parametrize(
     ("job", "changes"),
-    [(PREPARE, {"output": "stack.img"}), (DETECT, {"output": "a.shp"}), (DETECT, {"probability": "p.png"}), (POSTPROCESS, {"output": "a"})],
+    [
+        (PREPARE, {"output": "stack.img"}),
+        (DETECT, {"output": "a.shp"}),
+        (DETECT, {"probability": "p.png"}),
+        (POSTPROCESS, {"output": "a"}),
+        (ASSESS, {"report": "a.pdf"}),
+    ],
     ids=str,
 )
 def test_a_format_that_is_not_written_is_named(job: Job, changes: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import shapely
 from pyproj import CRS
 
 from engine.errors import EngineError
-from engine.vectors import DRIVERS, PolygonLayer, read_polygons, write_polygons
+from engine.vectors import DRIVERS, PolygonLayer, read_polygons, write_polygons, write_table
 
 UTM = CRS(32645)
 SQUARE = shapely.box(500000, 3000000, 500100, 3000100)
@@ -121,3 +121,21 @@ def test_a_driver_that_overlooks_a_full_disk_is_found_out(tmp_path: Path, suffix
     assert raised.value.code == "disk_full"
     assert path.read_bytes() == whole
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", ["csv", "gpkg"])
+def test_a_table_is_read_as_it_was_written(tmp_path: Path, ending: str) -> None:
+    fields = {"step": np.array(["min_area", "union, all"], dtype=object), "in": np.array([3, 2]), "area": np.array([1.5, np.nan])}
+    write_table(tmp_path / f"report.{ending}", fields, "report")
+    meta, _, geometry, values = pyogrio.raw.read(tmp_path / f"report.{ending}")
+    assert list(meta["fields"]) == ["step", "in", "area"]
+    assert geometry is None
+    assert values[0].tolist() == ["min_area", "union, all"]
+    assert [float(value) for value in values[1]] == [3, 2]
+    assert float(values[2][0]) == 1.5
+    assert values[2][1] in (None, "") or np.isnan(values[2][1])
+
+
+def test_a_table_is_no_text_file(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="csv"):
+        write_table(tmp_path / "report.txt", {"a": np.array([1])}, "report")

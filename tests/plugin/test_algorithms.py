@@ -108,7 +108,7 @@ def test_help(algorithm, name):
         assert parameter.help(), parameter.name()
     text = candidate.shortHelpString()
     assert text == html.unescape(text) and "<" not in text and "\n" not in text
-    assert candidate.tags() and candidate.groupId() == "mapping"
+    assert candidate.tags() and candidate.groupId() in ("mapping", "inventory", "accuracy") and candidate.group()
     assert Path(QUrl(candidate.helpUrl()).toLocalFile()).is_file()
     assert Path(candidate.svgIconPath()).is_file() and not candidate.icon().isNull()
 
