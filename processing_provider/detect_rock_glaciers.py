@@ -137,7 +137,7 @@ class DetectRockGlaciers(EngineAlgorithm):
         if model and model not in models and not (Path(model) / "model.json").is_file():
             known = ", ".join(models) or tr("none")
             return False, tr("There is no model {}. Installed: {}. A folder with model.onnx and model.json works too.").format(model, known)
-        return self.check_geotiff(parameters, self.PROBABILITY)
+        return self.check_geotiff(parameters, self.PROBABILITY, context)
 
     def prepareAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> bool:
         """Look at the project's layers, in the main thread."""
@@ -145,13 +145,13 @@ class DetectRockGlaciers(EngineAlgorithm):
         if stack is None:
             raise QgsProcessingException(self.invalidRasterError(parameters, self.INPUT))
         self._input = raster_path(stack)
-        self._mask, self._mask_layer = self.polygons_path(parameters, self.MASK, context, feedback)
+        self._mask, self._mask_layer = self.layer_path(parameters, self.MASK, context, feedback)
         return True
 
     def processAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run the job and hand its outputs over."""
         probability = self.parameterAsOutputLayer(parameters, self.PROBABILITY, context) or None
-        tile_polygons = self.temporary_polygons("tile_polygons", context)
+        tile_polygons = self.temporary_layer("tile_polygons", context)
         job = DetectJob(
             input=self._input,
             output=tile_polygons,
@@ -166,7 +166,7 @@ class DetectRockGlaciers(EngineAlgorithm):
             mask_layer=self._mask_layer,
         )
         result = self.run_in_engine(job, feedback)
-        output = self.polygons_to_output(tile_polygons, parameters, self.OUTPUT, context)
+        output = self.layer_to_output(tile_polygons, parameters, self.OUTPUT, context)
         self.style(context, output, TILE_POLYGONS)
         self.style(context, probability, PROBABILITY)
         outputs = {

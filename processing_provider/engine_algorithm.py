@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from qgis.core import (
     QgsProcessingOutputLayerDefinition,
     QgsProcessingParameterDefinition,
     QgsProcessingUtils,
+    QgsProperty,
+    QgsRasterLayer,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QUrl
@@ -26,7 +29,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..jobs import Job
 from .engine_process import EngineFailed, run_job
-from .layers import LOADED_IN_ORDER
+from .layers import LOADED_IN_ORDER, raster_path, why_unreadable
 from .translation import tr
 
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
@@ -40,7 +43,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     NAME = ""
     GROUP = "mapping"
     """Fixed id of the heading in the toolbox."""
-    COMPATIBLE_POLYGONS = ("gpkg", "geojson", "fgb", "shp")
+    COMPATIBLE_LAYERS = ("gpkg", "geojson", "fgb", "shp")
     """Vector formats that the engine reads as they are; other layers reach it as a temporary GeoPackage."""
 
     def name(self) -> str:
@@ -101,57 +104,93 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             return None
         return self.parameterAsDouble(parameters, name, context)
 
-    def polygons_path(
+    def layer_path(
         self, parameters: Parameters, name: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> tuple[str | None, str | None]:
-        """File and layer name of a polygon parameter, its filter and selection applied; None, None where it is empty."""
+        """File and layer name of a vector parameter, its filter and selection applied; None, None where it is empty."""
         path, layer = self.parameterAsCompatibleSourceLayerPathAndLayerName(
-            parameters, name, context, list(self.COMPATIBLE_POLYGONS), "gpkg", feedback
+            parameters, name, context, list(self.COMPATIBLE_LAYERS), "gpkg", feedback
         )
         return path or None, layer or None
 
-    def temporary_polygons(self, name: str, context: QgsProcessingContext) -> str:
-        """Where the engine writes polygons before they go to the output."""
+    def raster_path(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
+        """What the engine opens a raster parameter by, None where it is empty."""
+        layer = self.parameterAsRasterLayer(parameters, name, context)
+        return None if layer is None else raster_path(layer)
+
+    def map_path(
+        self, parameters: Parameters, name: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> tuple[str | None, str | None]:
+        """File and layer name of a parameter that takes a raster or polygons; None, None where it is empty."""
+        layer = self.parameterAsLayer(parameters, name, context)
+        if isinstance(layer, QgsRasterLayer):
+            return raster_path(layer), None
+        return self.layer_path(parameters, name, context, feedback)
+
+    def check_maps(self, parameters: Parameters, names: Iterable[str], context: QgsProcessingContext) -> tuple[bool, str]:
+        """Whether the engine can read what some parameters for rasters, or for rasters or polygons, name; empty ones are fine."""
+        for name in names:
+            layer = self.parameterAsLayer(parameters, name, context)
+            if layer is None and parameters.get(name):
+                return False, tr("{} could not be read: {}.").format(name, parameters[name])
+            if isinstance(layer, QgsRasterLayer) and (why := why_unreadable(layer)):
+                return False, why
+        return True, ""
+
+    def temporary_layer(self, name: str, context: QgsProcessingContext) -> str:
+        """Where the engine writes a layer or a table before it goes to the output."""
         return QgsProcessingUtils.generateTempFilename(f"{name}.gpkg", context)
 
-    def polygons_to_output(self, path: str, parameters: Parameters, name: str, context: QgsProcessingContext) -> str:
-        """Copy the engine's finished polygons to the output that the person asked for, and return its id.
+    def optional_layer(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
+        """As :meth:`temporary_layer` for an optional output, None where the person does not want it."""
+        return self.temporary_layer(name.lower(), context) if _destination(parameters.get(name), context) else None
+
+    def optional_file(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
+        """The file of an optional file output (text, HTML, JSON), None where the person does not want it."""
+        return self.parameterAsFileOutput(parameters, name, context) or None
+
+    def layers_to_outputs(self, layers: dict[str, str | None], parameters: Parameters, context: QgsProcessingContext) -> dict[str, Any]:
+        """:meth:`layer_to_output` for several, output's name -> file; the ids of those that the person wants."""
+        return {name: self.layer_to_output(path, parameters, name, context) for name, path in layers.items() if path}
+
+    def layer_to_output(self, path: str, parameters: Parameters, name: str, context: QgsProcessingContext) -> str:
+        """Copy the engine's finished layer of any geometry, or table, to the output that the person asked for, and return its id.
 
         Raises
         ------
         QgsProcessingException
-            when the output cannot be written; it says where the finished polygons are.
+            when the output cannot be written; it says where the finished layer is.
         """
-        self._check_room(path, parameters.get(name))
-        destination, problem = self._copy_polygons(path, parameters, name, context)
+        self._check_room(path, parameters.get(name), context)
+        destination, problem = self._copy_layer(path, parameters, name, context)
         if problem:
             raise QgsProcessingException(f"{problem} {_still_there(path)}")
         return destination
 
-    def _copy_polygons(self, path: str, parameters: Parameters, name: str, context: QgsProcessingContext) -> tuple[str, str]:
+    def _copy_layer(self, path: str, parameters: Parameters, name: str, context: QgsProcessingContext) -> tuple[str, str]:
         """The output's id, and what went wrong. Nothing is raised here: the exception would keep the layer open for good."""
-        polygons = QgsVectorLayer(path, name, "ogr")
-        positions = [index for index, field in enumerate(polygons.fields()) if field.name() != "fid"]
+        layer = QgsVectorLayer(path, name, "ogr")
+        positions = [index for index, field in enumerate(layer.fields()) if field.name() != "fid"]
         fields = QgsFields()
         for index in positions:
-            fields.append(polygons.fields()[index])
+            fields.append(layer.fields()[index])
         try:
-            sink, destination = self.parameterAsSink(parameters, name, context, fields, polygons.wkbType(), polygons.crs())
+            sink, destination = self.parameterAsSink(parameters, name, context, fields, layer.wkbType(), layer.crs())
         except QgsProcessingException as error:
             return "", str(error)
         if sink is None:
             return "", self.invalidSinkError(parameters, name)
-        for polygon in polygons.getFeatures():
+        for row in layer.getFeatures():
             feature = QgsFeature(fields)
-            feature.setGeometry(polygon.geometry())
-            feature.setAttributes([polygon.attribute(index) for index in positions])
+            feature.setGeometry(row.geometry())
+            feature.setAttributes([row.attribute(index) for index in positions])
             if not sink.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
                 return "", self.writeFeatureError(sink, parameters, name)
         return destination, "" if sink.flushBuffer() else self.writeFeatureError(sink, parameters, name)
 
-    def check_geotiff(self, parameters: Parameters, name: str) -> tuple[bool, str]:
+    def check_geotiff(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> tuple[bool, str]:
         """Whether a raster output is named as what the engine writes."""
-        suffix = Path(_destination(parameters.get(name))).suffix.lower()
+        suffix = Path(_destination(parameters.get(name), context)).suffix.lower()
         if suffix in ("", ".tif", ".tiff"):
             return True, ""
         return False, tr("{}: rasters are written as GeoTIFF; give the file the ending .tif instead of {}.").format(name, suffix)
@@ -163,9 +202,9 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             details.setPostProcessor(style)
             details.layerSortKey = LOADED_IN_ORDER.index(style) + 1
 
-    def _check_room(self, path: str, output: Any) -> None:
+    def _check_room(self, path: str, output: Any, context: QgsProcessingContext) -> None:
         """A full disk is noticed before an existing output is replaced by half a new one."""
-        destination = Path(_destination(output))
+        destination = Path(_destination(output, context))
         folder = destination.parent
         if destination.suffix and folder.is_dir() and shutil.disk_usage(folder).free < 2 * Path(path).stat().st_size:
             raise QgsProcessingException(
@@ -173,10 +212,14 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             )
 
 
-def _destination(output: Any) -> str:
-    """The text in an output's value: a file name, mostly."""
-    return str((output.sink.staticValue() if isinstance(output, QgsProcessingOutputLayerDefinition) else output) or "")
+def _destination(output: Any, context: QgsProcessingContext) -> str:
+    """The text in an output's value: a file name, mostly; empty where the person does not want the output."""
+    if isinstance(output, QgsProcessingOutputLayerDefinition):
+        output = output.sink
+    if isinstance(output, QgsProperty):
+        output = output.valueAsString(context.expressionContext())[0]
+    return str(output or "")
 
 
 def _still_there(path: str) -> str:
-    return tr("The finished polygons are in {} until QGIS is closed.").format(path)
+    return tr("What was computed is in {} until QGIS is closed.").format(path)

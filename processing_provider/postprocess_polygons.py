@@ -158,19 +158,19 @@ class PostprocessPolygons(EngineAlgorithm):
 
     def prepareAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> bool:
         """Look at the project's layers, in the main thread."""
-        self._input, self._input_layer = self.polygons_path(parameters, self.INPUT, context, feedback)
+        self._input, self._input_layer = self.layer_path(parameters, self.INPUT, context, feedback)
         if self._input is None:
             raise QgsProcessingException(self.invalidSourceError(parameters, self.INPUT))
         permafrost = self.parameterAsLayer(parameters, self.PERMAFROST, context)
         if isinstance(permafrost, QgsRasterLayer):
             self._permafrost, self._permafrost_layer = raster_path(permafrost), None
         else:
-            self._permafrost, self._permafrost_layer = self.polygons_path(parameters, self.PERMAFROST, context, feedback)
+            self._permafrost, self._permafrost_layer = self.layer_path(parameters, self.PERMAFROST, context, feedback)
         return True
 
     def processAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run the job and hand its outputs over."""
-        outlines = self.temporary_polygons("outlines", context)
+        outlines = self.temporary_layer("outlines", context)
         job = PostprocessJob(
             input=self._input,
             output=outlines,
@@ -186,7 +186,7 @@ class PostprocessPolygons(EngineAlgorithm):
             permafrost_action=self.parameterAsEnumString(parameters, self.PERMAFROST_ACTION, context),
         )
         result = self.run_in_engine(job, feedback)
-        output = self.polygons_to_output(outlines, parameters, self.OUTPUT, context)
+        output = self.layer_to_output(outlines, parameters, self.OUTPUT, context)
         self.style(context, output, OUTLINES)
         return {self.OUTPUT: output, self.COUNT: result["count"], self.TOTAL_AREA: result["total_area_km2"]}
 

@@ -125,7 +125,7 @@ class PrepareSpectralStack(EngineAlgorithm):
             return False, tr("Two of RED, GREEN, BLUE and NIR are the same band. Each needs its own.")
         if self.parameterAsDouble(parameters, self.SCALE, context) <= 0:
             return False, tr("SCALE must be more than 0: for the sensor custom, reflectance = value x SCALE + OFFSET.")
-        return self.check_geotiff(parameters, self.OUTPUT)
+        return self.check_geotiff(parameters, self.OUTPUT, context)
 
     def prepareAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> bool:
         """Look at the project's layers, in the main thread."""

@@ -227,13 +227,13 @@ class TestFailures:
         usage = shutil.disk_usage(tmp_path)._replace(free=100)
         monkeypatch.setattr(module("processing_provider.engine_algorithm").shutil, "disk_usage", lambda _folder: usage)
         before = existing.read_bytes()
-        with pytest.raises(QgsProcessingException, match="disk of .* is full.*finished polygons are in"):
+        with pytest.raises(QgsProcessingException, match="disk of .* is full.*computed is in"):
             run("detectrockglaciers", INPUT=str(stack), OUTPUT=str(existing))
         assert existing.read_bytes() == before
 
     def test_an_output_that_cannot_be_written(self, run, false_engine, stack, tmp_path):
         false_engine("", save(tile_polygon_layer(), tmp_path / "found.gpkg"))
-        with pytest.raises(QgsProcessingException, match="finished polygons are in"):
+        with pytest.raises(QgsProcessingException, match="computed is in"):
             run("detectrockglaciers", INPUT=str(stack), OUTPUT="/proc/nowhere/output.gpkg")
 
 
