@@ -332,10 +332,10 @@ def crs_name(crs: RasterioCRS) -> str:
 
 
 @contextmanager
-def on_grid(dataset: DatasetReader, grid: Grid) -> Iterator[DatasetReader | WarpedVRT]:
+def on_grid(dataset: DatasetReader, grid: Grid, finer: Resampling = Resampling.bilinear) -> Iterator[DatasetReader | WarpedVRT]:
     """The raster as float32 on another grid, read window by window; NaN where it has no data.
 
-    Coarser grids take the mean of the pixels they cover, finer and rotated ones interpolate bilinearly.
+    Coarser grids take the mean of the pixels they cover, finer and rotated ones interpolate: bilinearly, unless ``finer`` says how.
     A raster already on the grid is handed back as it is.
     """
     own = Grid.of(dataset)
@@ -343,7 +343,7 @@ def on_grid(dataset: DatasetReader, grid: Grid) -> Iterator[DatasetReader | Warp
         yield dataset
         return
     ground = math.sqrt(math.prod(ground_pixel_size(own)))
-    resampling = Resampling.average if grid.resolution > 1.5 * ground else Resampling.bilinear
+    resampling = Resampling.average if grid.resolution > 1.5 * ground else finer
     src_nodata = dataset.nodata
     if src_nodata is None and np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating):
         src_nodata = math.nan
