@@ -97,7 +97,9 @@ def estimate(area: Sequence[float] | NDArray[np.float64], counts: NDArray[np.int
     )
     overall, overall_se = _ratio(area, counts, np.eye(classes), one)
     matrix = np.array([[_ratio(area, counts, mapped[i] * seen[j], one)[0] for j in range(classes)] for i in range(classes)])
-    return Estimates(matrix, *shares.T, *users.T, *producers.T, overall, overall_se, tuple(notes))
+    return Estimates(
+        matrix, shares[:, 0], shares[:, 1], users[:, 0], users[:, 1], producers[:, 0], producers[:, 1], overall, overall_se, tuple(notes)
+    )
 
 
 def _ratio(

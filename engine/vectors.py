@@ -26,7 +26,8 @@ GPKG_VERSION = "1.2"
 class PolygonLayer:
     """Polygons with their attributes.
 
-    ``geometries`` (n,) shapely Polygon or MultiPolygon, valid; ``fields`` name -> (n,) values; ``crs``;
+    ``geometries`` (n,) shapely Polygon or MultiPolygon, valid; ``fields`` name -> (n,) values, NULL where a masked array is
+    masked; ``crs``;
     ``repaired`` how many were invalid and were repaired, ``dropped`` how many were empty or had no area.
     """
 
@@ -126,8 +127,9 @@ def write_layer(place: Path, layer: PolygonLayer, name: str, geometry_type: str,
         pyogrio.raw.write(
             place,
             shapely.to_wkb(layer.geometries),
-            list(layer.fields.values()),
+            [np.ma.getdata(values) for values in layer.fields.values()],
             list(layer.fields),
+            field_mask=[np.ma.getmaskarray(values) for values in layer.fields.values()],
             layer=name,
             driver=driver,
             geometry_type=geometry_type,
@@ -153,6 +155,10 @@ def write_table(path: str | os.PathLike[str], fields: Mapping[str, NDArray[np.ge
     options = {"VERSION": GPKG_VERSION} if driver == "GPKG" else {}
     with whole_file(path) as place:
         try:
-            pyogrio.raw.write(place, None, list(fields.values()), list(fields), layer=name, driver=driver, dataset_options=options)
+            values, masks = (
+                [np.ma.getdata(column) for column in fields.values()],
+                [np.ma.getmaskarray(column) for column in fields.values()],
+            )
+            pyogrio.raw.write(place, None, values, list(fields), masks, layer=name, driver=driver, dataset_options=options)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
             raise OSError(str(error)) from error

@@ -136,6 +136,20 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path, ending: str) -> None:
     assert values[2][1] in (None, "") or np.isnan(values[2][1])
 
 
+@pytest.mark.parametrize("ending", ["csv", "gpkg"])
+def test_values_that_are_masked_are_null(tmp_path: Path, ending: str) -> None:
+    labels = np.ma.masked_array(np.array([1, 0, 7], np.int32), [False, False, True])
+    places = np.array([shapely.Point(place) for place in ((1, 2), (3, 4), (5, 6))])
+    write_table(tmp_path / f"table.{ending}", {"label": labels, "share": np.array([0.5, np.nan, 1])}, "table")
+    write_polygons(tmp_path / "points.gpkg", PolygonLayer(places, CRS(32645), {"label": labels}), "points", "Point")
+    for file in (f"table.{ending}", "points.gpkg"):
+        meta, _, _, values = pyogrio.raw.read(tmp_path / file)
+        columns = dict(zip(meta["fields"], values, strict=True))
+        number = [float(value) if value not in ("", None) else np.nan for value in columns["label"]]
+        assert np.array_equal(number, [1, 0, np.nan], equal_nan=True)
+        assert "share" not in columns or [value in ("", None) or value != value for value in columns["share"]] == [False, True, False]
+
+
 def test_a_table_is_no_text_file(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="csv"):
         write_table(tmp_path / "report.txt", {"a": np.array([1])}, "report")
