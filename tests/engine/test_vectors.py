@@ -145,9 +145,9 @@ def test_values_that_are_masked_are_null(tmp_path: Path, ending: str) -> None:
     for file in (f"table.{ending}", "points.gpkg"):
         meta, _, _, values = pyogrio.raw.read(tmp_path / file)
         columns = dict(zip(meta["fields"], values, strict=True))
-        number = [float(value) if value not in ("", None) else np.nan for value in columns["label"]]
-        assert np.array_equal(number, [1, 0, np.nan], equal_nan=True)
-        assert "share" not in columns or [value in ("", None) or value != value for value in columns["share"]] == [False, True, False]
+        numbers = {name: np.array([float(value or "nan") if value == "" else value for value in columns[name]], float) for name in columns}
+        assert np.array_equal(numbers["label"], [1, 0, np.nan], equal_nan=True)
+        assert "share" not in numbers or np.array_equal(numbers["share"], [0.5, np.nan, 1], equal_nan=True)
 
 
 def test_a_table_is_no_text_file(tmp_path: Path) -> None:
