@@ -44,8 +44,8 @@ def check_job(job: Job) -> None:
     ------
     EngineError
         ``parameter`` for a value of the wrong type or out of its range, ``output_is_input`` for an output that would
-        replace an input, ``output_format`` for a file ending that is not written, ``permafrost_classes`` from
-        :func:`engine.permafrost.parse_classes`.
+        replace an input, ``output_format`` for a file ending that is not written, ``map_classes`` from
+        :func:`engine.class_maps.parse_classes`.
     """
     _check_types(job)
     if type(job) in CHECKS:
@@ -109,7 +109,7 @@ def _check_postprocess(job: PostprocessJob) -> None:
     _hold(job, "area_lo_level", 0 < job.area_lo_level < 1, "must be a probability between 0 and 1")
     _hold(job, "area_hi_level", 0 < job.area_hi_level <= job.area_lo_level, "must be a probability above 0, not above area_lo_level")
     _hold(job, "restricted", job.restricted is None or job.dem is not None, "needs an elevation model: give dem too")
-    from engine.permafrost import parse_classes  # noqa: PLC0415 heavy, and not needed before the first message
+    from engine.class_maps import parse_classes  # noqa: PLC0415 heavy, and not needed before the first message
 
     if job.permafrost and job.permafrost_preset == "custom":
         parse_classes(job.permafrost_classes)

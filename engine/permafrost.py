@@ -1,417 +1,152 @@
-"""How much of each outline lies in permafrost, by a raster or a polygon map of it.
+"""How much of each outline lies in permafrost: the usual maps with what they call permafrost, or any other map.
 
-Permafrost maps have cells of a kilometre, rock glaciers cover a tenth of one: an outline's share is measured by exact
-areas, cell by cell, never by cell centres. What a map does not say is unknown and never "no permafrost".
+Source
+------
+The products' own descriptions, named in :data:`PRESETS`.
 """
 
 from __future__ import annotations
 
-import operator
-import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
 
 import numpy as np
-import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
-from rasterio.enums import MaskFlags
-from rasterio.features import shapes
-from rasterio.io import DatasetReader
-from rasterio.windows import Window
 
+from engine.class_maps import ClassMap, PolygonMap, open_class_map
 from engine.errors import EngineError
-from engine.geodesy import geodesic_area
-from engine.rasters import open_raster, read
 from engine.reporting import Reporter
-from engine.vectors import PolygonLayer, read_polygons, reproject
-
-UNKNOWN, FREE, PERMAFROST = 0, 1, 2
-"""State of a map's cell."""
-
-CELLS_AT_ONCE = 16_000_000
-"""A part of a map with no more cells than this is read in one piece."""
 
 FRINGE = 0.1
 """Permafrost zonation index below which permafrost exists only in the most favourable places (Gruber 2012)."""
 
-EXAMPLES = "Examples: 1 (one class), 1,3 (two classes), 1-3 (a range), >=0.5 (a condition; <, <=, >, >=, == and != are known)."
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_CONDITION = re.compile(rf"(<=|>=|==|!=|=|<|>)\s*({_NUMBER})")
-_RANGE = re.compile(rf"({_NUMBER})(?:\s*-\s*({_NUMBER}))?")
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": operator.eq, "=": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+@dataclass(frozen=True)
+class Preset:
+    """A published permafrost map.
+
+    ``classes`` its values that are permafrost, see :func:`engine.class_maps.parse_classes`; ``lowest`` and ``highest`` of
+    all its values, None for names; ``citation``; ``attribute`` of a polygon map that holds the value; ``nodata`` value
+    that stands for unknown where the file does not say so.
+    """
+
+    classes: str
+    lowest: float | None
+    highest: float | None
+    citation: str
+    attribute: str = ""
+    nodata: float | None = None
+
+
+PRESETS = {
+    "zou_zhao": Preset("==1", 0, 2, "Zou et al. 2017, doi:10.5194/tc-11-2527-2017"),
+    "ncdc": Preset("==1", 1, 3, "Annual permafrost distribution of the Qinghai-Tibet Plateau 1980-2018, NCDC"),
+    "obu_probability": Preset(">=0.5", 0, 1, "Obu et al. 2018, permafrost probability, doi:10.1594/PANGAEA.888600"),
+    "obu_zones": Preset(
+        "continuous,discontinuous,cont,discon,discont",
+        None,
+        None,
+        "Obu et al. 2018, permafrost zones, doi:10.1594/PANGAEA.888600",
+        attribute="EXTENT",
+    ),
+    "cci_fraction": Preset(">=50", 0, 100, "ESA CCI Permafrost, permafrost extent (percent)"),
+    "gruber_pzi": Preset(f">={FRINGE}", 0, 1, "Gruber 2012, permafrost zonation index, doi:10.5194/tc-6-221-2012", nodata=-9999),
+    "cao_pzi": Preset(f">={FRINGE}", 0, 1, "Cao et al. 2019, permafrost zonation index, tpdc.270215", nodata=-9999),
+}
+"""The values of jobs.PERMAFROST_PRESETS but ``custom``."""
 
 
 @dataclass(frozen=True)
-class Classes:
-    """The values of a map that count as permafrost.
+class PermafrostMap:
+    """An open permafrost map; ``source`` says whose it is."""
 
-    ``text`` as the person wrote it; either ``condition`` (operator, number) or any of ``ranges`` (lowest, highest,
-    both count) and ``names`` (lower case, for text fields).
-    """
+    map: ClassMap
+    classes: str
+    preset: Preset | None
+    source: str
 
-    text: str
-    condition: tuple[str, float] | None = None
-    ranges: tuple[tuple[float, float], ...] = ()
-    names: frozenset[str] = frozenset()
-
-    def admit(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of some numbers, any shape, count as permafrost. A limit is taken in the precision of the values."""
-        if self.condition:
-            return np.asarray(_OPERATORS[self.condition[0]](values, self.condition[1]))
-        admitted = np.zeros(values.shape, dtype=bool)
-        for lowest, highest in self.ranges:
-            admitted |= (values >= lowest) & (values <= highest)
-        return admitted
-
-
-def parse_classes(text: str) -> Classes:
-    """The values that a person means by ``1``, ``1,3``, ``1-3``, ``>=0.5`` or, for a text field, ``continuous,sporadic``.
-
-    Raises
-    ------
-    EngineError
-        ``permafrost_classes`` when the text is empty or says no such thing.
-    """
-    stripped = text.strip()
-    condition = _CONDITION.fullmatch(stripped)
-    if condition:
-        return Classes(text, condition=(condition[1], float(condition[2])))
-    if re.search("[<>=!]", stripped):
-        raise _unclear(text, "a condition is one sign and one number, with a decimal point")
-    items = [item.strip() for item in re.split("[,;]", stripped)]
-    if not all(items):
-        raise _unclear(text, "it is empty, or a value is missing between two commas")
-    ranges: list[tuple[float, float]] = []
-    names: list[str] = []
-    for item in items:
-        match = _RANGE.fullmatch(item)
-        if not match:
-            names.append(item.lower())
-            continue
-        lowest, highest = float(match[1]), float(match[2] or match[1])
-        if lowest > highest:
-            raise _unclear(text, f"the range {item} ends before it begins")
-        ranges.append((lowest, highest))
-    return Classes(text, ranges=tuple(ranges), names=frozenset(names))
-
-
-def _unclear(text: str, why: str) -> EngineError:
-    return EngineError("permafrost_classes", f"The permafrost classes {text!r} are not understood: {why}. {EXAMPLES}")
-
-
-class PermafrostMap(Protocol):
-    """What is known about permafrost, as a raster or as polygons."""
-
-    def fraction(self, outlines: NDArray[np.object_], crs: CRS, reporter: Reporter) -> NDArray[np.float64]:
+    def fraction(self, outlines: NDArray[np.object_], crs: CRS, buffer: float, reporter: Reporter) -> NDArray[np.float64]:
         """Share of each outline's known area that lies in permafrost, (n,) 0-1, NaN where nothing is known.
 
         Parameters
         ----------
         outlines : (n,) Polygon, in map units of ``crs``
         crs : of the outlines
+        buffer : cells of a raster map around an outline that count with it
         reporter : is warned when the values chosen admit ground that the map does not call permafrost
         """
+        share = self.map.fraction(outlines, crs, reporter, buffer)
+        self._warn_of_traps(reporter)
+        return share
+
+    def _warn_of_traps(self, reporter: Reporter) -> None:
+        seen, preset, names = self.map.seen, self.preset, self.map.classes.names
+        if names and seen.names and not names & seen.names:
+            reporter.warning(
+                "permafrost_names",
+                f"No polygon of the permafrost map has a value among {', '.join(sorted(names))}; its values are "
+                f"{', '.join(sorted(seen.names)[:12])}. Nothing counts as permafrost: give the values that do.",
+            )
+        if preset is not None:
+            if preset.lowest is not None and preset.highest is not None and (seen.lowest < preset.lowest or seen.highest > preset.highest):
+                reporter.warning(
+                    "permafrost_preset",
+                    f"The permafrost map holds values from {seen.lowest:g} to {seen.highest:g}; {preset.citation} has {preset.lowest:g} to "
+                    f"{preset.highest:g}. Choose the preset of the map that this is, or custom with the values that are permafrost.",
+                )
+            return
+        if not self.map.classes.condition:
+            return
+        in_0_to_1 = seen.lowest >= 0 and seen.highest <= 1
+        if seen.only_class_codes and seen.two_is_counted:
+            reporter.warning(
+                "permafrost_condition",
+                f"The permafrost map holds class codes, and {self.classes!r} also counts class 2. In the maps of Zou et al. (2017), "
+                "Zhao and NCDC, 1 is permafrost and 2 is ground without it. Give the classes that count, for example 1.",
+            )
+        elif in_0_to_1 and not seen.only_class_codes and 0 < seen.lowest_counted < np.float32(FRINGE):
+            reporter.warning(
+                "permafrost_fringe",
+                f"{self.classes!r} counts cells with values down to {seen.lowest_counted:.3g}. In the permafrost zonation index "
+                f"(Gruber 2012), 0.01 is the fringe of uncertainty and permafrost begins at {FRINGE}. Consider >={FRINGE}.",
+            )
 
 
 @contextmanager
-def open_map(path: str | os.PathLike[str], classes: str, layer: str | None = None, attribute: str = "") -> Iterator[PermafrostMap]:
+def open_permafrost_map(
+    path: str, preset: str = "custom", classes: str = "1", layer: str | None = None, attribute: str = "", source: str = ""
+) -> Iterator[PermafrostMap]:
     """A permafrost map, ready to be asked.
 
     Parameters
     ----------
     path : raster (its first band is used) or polygon file
-    classes : the values that count as permafrost, see :func:`parse_classes`
+    preset : one of :data:`PRESETS`, which says what is permafrost, or ``custom``
+    classes : for ``custom``, the values that are permafrost, see :func:`engine.class_maps.parse_classes`
     layer : of the polygon file, where it holds several
-    attribute : field of the polygon file that holds the value; empty when every polygon is permafrost
+    attribute : field of the polygon file that holds the value; with ``custom``, empty when every polygon is permafrost
+    source : whose map it is, the preset's citation and the file's name when empty
 
     Raises
     ------
     EngineError
-        ``permafrost_classes``, ``permafrost_field``, ``permafrost_map`` when the file is neither raster nor polygons, and
-        those of :func:`engine.rasters.open_raster` and :func:`engine.vectors.read_polygons`.
+        those of :func:`engine.class_maps.open_class_map`; ``map_field`` when a preset's polygons need a field.
     """
-    wanted = parse_classes(classes)
-    with ExitStack() as stack:
-        opened: DatasetReader | PolygonLayer
-        if attribute or layer:
-            opened = read_polygons(path, layer)
-        else:
-            try:
-                opened = stack.enter_context(open_raster(path))
-            except EngineError as error:
-                if error.code != "not_a_raster":
-                    raise
-                opened = _polygons_of(path)
-        if isinstance(opened, PolygonLayer):
-            yield PolygonMap.of(opened, wanted, attribute, os.fspath(path))
-        else:
-            yield RasterMap.of(opened, wanted)
-
-
-def _polygons_of(path: str | os.PathLike[str]) -> PolygonLayer:
-    try:
-        return read_polygons(path)
-    except EngineError as error:
-        if error.code != "not_a_vector":
-            raise
-        raise EngineError(
-            "permafrost_map", f"The permafrost map {path} can be read neither as a raster nor as a polygon layer: it is damaged or no map."
-        ) from error
-
-
-@dataclass(frozen=True)
-class RasterMap:
-    """A permafrost map of cells; the first band counts. Nodata and the ground beyond its edge are unknown."""
-
-    dataset: DatasetReader
-    classes: Classes
-
-    @classmethod
-    def of(cls, dataset: DatasetReader, classes: Classes) -> RasterMap:
-        """The map in an open raster. Raises EngineError ``permafrost_classes`` when the classes are no numbers."""
-        if classes.names:
-            raise _unclear(classes.text, f"{', '.join(sorted(classes.names))} is no number, and {dataset.name} is a raster")
-        return cls(dataset, classes)
-
-    def fraction(self, outlines: NDArray[np.object_], crs: CRS, reporter: Reporter) -> NDArray[np.float64]:
-        """Share of each outline's known area that lies in permafrost, see :class:`PermafrostMap`."""
-        if self.dataset.count > 1:
-            reporter.info(f"The permafrost map has {self.dataset.count} bands; the first one is used.")
-        map_crs = CRS.from_wkt(self.dataset.crs.to_wkt())
-        seen = _Seen()
-        pieces: dict[int, list[shapely.Geometry]] = {FREE: [], PERMAFROST: []}
-        owners: dict[int, list[int]] = {FREE: [], PERMAFROST: []}
-        for placed in _placements(outlines, crs, map_crs):
-            on_cells = _moved(placed, ~self.dataset.transform)
-            windows = self._windows(on_cells)
-            touched = np.flatnonzero((windows[:, 2:] > windows[:, :2]).all(axis=1))
-            states_in = self._reader(windows[touched], seen)
-            for done, index in enumerate(touched):
-                if done % 64 == 0:
-                    reporter.check_cancelled()
-                for state, piece in _pieces(on_cells[index], windows[index], states_in(windows[index])):
-                    pieces[state].append(piece)
-                    owners[state].append(int(index))
-        seen.warn_of_traps(self.classes, reporter)
-        area = {FREE: np.zeros(len(outlines)), PERMAFROST: np.zeros(len(outlines))}
-        for state, total in area.items():
-            on_map = _moved(np.array(pieces[state], dtype=object), self.dataset.transform)
-            np.add.at(total, np.array(owners[state], dtype=np.intp), geodesic_area(on_map, map_crs))
-        return _share(area[PERMAFROST], area[PERMAFROST] + area[FREE])
-
-    def _windows(self, on_cells: NDArray[np.object_]) -> NDArray[np.intp]:
-        """First column, first row, column and row after the last one of the cells under each outline, (n, 4)."""
-        bounds = np.nan_to_num(shapely.bounds(on_cells), nan=0.0)
-        bounds[:, :2], bounds[:, 2:] = np.floor(bounds[:, :2]), np.ceil(bounds[:, 2:])
-        limit = np.array([self.dataset.width, self.dataset.height] * 2)
-        return np.clip(bounds, 0, limit).astype(np.intp)
-
-    def _reader(self, windows: NDArray[np.intp], seen: _Seen) -> Callable[[NDArray[np.intp]], NDArray[np.uint8]]:
-        """Gives the states of the cells in a window; reads the map once where the outlines lie close enough together."""
-        if not len(windows):
-            return lambda window: self._states(window, seen)
-        joint = np.concatenate([windows[:, :2].min(axis=0), windows[:, 2:].max(axis=0)])
-        if np.prod(joint[2:] - joint[:2]) > CELLS_AT_ONCE:
-            return lambda window: self._states(window, seen)
-        states = self._states(joint, seen)
-        left, top = joint[:2]
-        return lambda window: states[window[1] - top : window[3] - top, window[0] - left : window[2] - left]
-
-    def _states(self, window: NDArray[np.intp], seen: _Seen) -> NDArray[np.uint8]:
-        left, top, right, bottom = window.tolist()
-        place = Window(left, top, right - left, bottom - top)
-        values: NDArray[Any] = read(self.dataset, [1], place)[0]
-        known = np.isfinite(values)
-        if MaskFlags.all_valid not in self.dataset.mask_flag_enums[0]:
-            known &= self.dataset.read_masks(1, window=place) > 0
-        if (self.dataset.scales[0], self.dataset.offsets[0]) != (1, 0):
-            values = values * self.dataset.scales[0] + self.dataset.offsets[0]
-        admitted = self.classes.admit(values)
-        seen.add(values[known], admitted[known])
-        return np.where(known, np.where(admitted, PERMAFROST, FREE), UNKNOWN).astype(np.uint8)
-
-
-def _pieces(outline: shapely.Geometry, window: NDArray[np.intp], states: NDArray[np.uint8]) -> Iterator[tuple[int, shapely.Geometry]]:
-    """The parts of an outline (in columns and rows) that lie on cells known to be permafrost, and known not to be."""
-    left, top, right, bottom = window.tolist()
-    first = int(states[0, 0])
-    if (states == first).all():
-        if first != UNKNOWN:
-            cells = shapely.box(left, top, right, bottom)
-            yield first, outline if shapely.covers(cells, outline) else shapely.intersection(outline, cells)
+    file_name = Path(path).name
+    if preset not in PRESETS:
+        with open_class_map(path, classes, layer, attribute) as opened:
+            yield PermafrostMap(opened, classes, None, source or file_name)
         return
-    regions: dict[int, list[shapely.Geometry]] = {FREE: [], PERMAFROST: []}
-    for region, state in shapes(states, mask=states != UNKNOWN, transform=Affine.translation(left, top)):
-        regions[int(state)].append(shapely.Polygon(region["coordinates"][0], region["coordinates"][1:]))
-    for state, polygons in regions.items():
-        if polygons:
-            yield state, shapely.intersection(outline, shapely.MultiPolygon(polygons))
-
-
-@dataclass(frozen=True)
-class PolygonMap:
-    """A permafrost map of polygons, which may overlap.
-
-    ``permafrost`` and ``unknown`` (n,) polygons, the latter those whose value is missing; ``extent`` the rectangle that
-    the layer fills: ground in it without a polygon is no permafrost, ground beyond it is unknown.
-    """
-
-    crs: CRS
-    permafrost: NDArray[np.object_]
-    unknown: NDArray[np.object_]
-    extent: shapely.Geometry
-    classes: Classes
-    seen: _Seen
-
-    @classmethod
-    def of(cls, layer: PolygonLayer, classes: Classes, attribute: str, path: str) -> PolygonMap:
-        """The map in a polygon layer; without an attribute every polygon is permafrost.
-
-        Raises
-        ------
-        EngineError
-            ``permafrost_field`` when the attribute is missing, ``permafrost_classes`` when its values are of another kind.
-        """
-        seen = _Seen()
-        admitted, known = np.ones(len(layer), dtype=bool), np.ones(len(layer), dtype=bool)
-        if attribute:
-            if attribute not in layer.fields:
-                raise EngineError(
-                    "permafrost_field",
-                    f"The permafrost map {path} has no field {attribute!r}. Its fields are: {', '.join(layer.fields) or 'none'}.",
-                )
-            numbers, names = _numbers_and_names(layer.fields[attribute])
-            known = np.isfinite(numbers) | (names != "")
-            if classes.names and not (names != "").any():
-                raise _unclear(
-                    classes.text, f"{', '.join(sorted(classes.names))} is no number, and the field {attribute} of {path} holds numbers"
-                )
-            if classes.condition and not np.isfinite(numbers).any():
-                raise _unclear(classes.text, f"the field {attribute} of {path} holds text, not numbers")
-            admitted = np.isin(names, list(classes.names)) | (np.isfinite(numbers) & classes.admit(numbers))
-            seen.add(numbers[np.isfinite(numbers)], admitted[np.isfinite(numbers)])
-        extent = shapely.box(*shapely.total_bounds(layer.geometries)) if len(layer) else shapely.Polygon()
-        return cls(layer.crs, layer.geometries[admitted], layer.geometries[~known], extent, classes, seen)
-
-    def fraction(self, outlines: NDArray[np.object_], crs: CRS, reporter: Reporter) -> NDArray[np.float64]:
-        """Share of each outline's known area that lies in permafrost, see :class:`PermafrostMap`."""
-        self.seen.warn_of_traps(self.classes, reporter)
-        permafrost_area, known_area = np.zeros(len(outlines)), np.zeros(len(outlines))
-        for placed in _placements(outlines, crs, self.crs):
-            reporter.check_cancelled()
-            permafrost = _within(placed, self.permafrost)
-            unknown = shapely.difference(_within(placed, self.unknown), permafrost)
-            known = shapely.difference(shapely.intersection(placed, self.extent), unknown)
-            permafrost_area += geodesic_area(permafrost, self.crs)
-            known_area += geodesic_area(known, self.crs)
-        return _share(permafrost_area, known_area)
-
-
-def _numbers_and_names(column: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """An attribute's values as numbers, NaN where they are none, and as lower-case names, empty where they are none."""
-    if column.dtype.kind in "biuf":
-        return column.astype(np.float64), np.full(len(column), "")
-    texts = ["" if value is None else str(value).strip().lower() for value in column]
-    are_numbers = [bool(re.fullmatch(_NUMBER, text)) for text in texts]
-    numbers = np.array([float(text) if is_number else np.nan for text, is_number in zip(texts, are_numbers, strict=True)], dtype=np.float64)
-    names = np.array(["" if is_number else text for text, is_number in zip(texts, are_numbers, strict=True)], dtype=object)
-    return numbers, names
-
-
-def _within(outlines: NDArray[np.object_], polygons: NDArray[np.object_]) -> NDArray[np.object_]:
-    """The part of each outline, (n,), that lies in any of some polygons; polygons may overlap and be very large."""
-    parts = np.full(len(outlines), shapely.Polygon(), dtype=object)
-    if shapely.is_empty(outlines).all() or not len(polygons):
-        return parts
-    around = shapely.box(*shapely.total_bounds(outlines))
-    polygons = polygons[shapely.intersects(polygons, around)]
-    cut = ~shapely.contains(around, polygons)
-    polygons = polygons.copy()
-    polygons[cut] = shapely.intersection(polygons[cut], around)
-    shapely.prepare(polygons)
-    polygon, outline = shapely.STRtree(outlines).query(polygons, predicate="intersects")
-    whole = shapely.covers(polygons[polygon], outlines[outline])
-    parts[outline[whole]] = outlines[outline[whole]]
-    divided = ~np.isin(outline, outline[whole])
-    polygon, outline = polygon[divided], outline[divided]
-    pieces = shapely.intersection(outlines[outline], polygons[polygon])
-    order = np.argsort(outline, kind="stable")
-    for owner, start, count in zip(*np.unique(outline[order], return_index=True, return_counts=True), strict=True):
-        parts[owner] = shapely.union_all(pieces[order[start : start + count]])
-    return parts
-
-
-def _placements(outlines: NDArray[np.object_], crs: CRS, map_crs: CRS) -> Iterator[NDArray[np.object_]]:
-    """Outlines in map units of ``map_crs``; in a geographic one also a turn further east and west.
-
-    Outlines that cross the antimeridian stay whole, and maps may count longitudes from -180 or from 0.
-    Outlines outside the area where ``map_crs`` is defined become empty.
-    """
-    placed = outlines if crs == map_crs else reproject(outlines, crs, map_crs)
-    placed = np.where(np.isfinite(shapely.bounds(placed)).all(axis=1), placed, shapely.Polygon())
-    if not map_crs.is_geographic:
-        yield placed
-        return
-    turn = 2 * np.pi / map_crs.axis_info[0].unit_conversion_factor
-    places, owner = shapely.get_coordinates(placed, return_index=True)
-    first = places[np.searchsorted(owner, owner), 0]
-    places[:, 0] -= turn * np.round((places[:, 0] - first) / turn)
-    for shift in (0.0, -turn, turn):
-        yield shapely.set_coordinates(placed.copy(), places + [shift, 0.0])
-
-
-def _moved(geometries: NDArray[np.object_], transform: Affine) -> NDArray[np.object_]:
-    moved: NDArray[np.object_] = shapely.transform(geometries, lambda x, y: transform @ (x, y), interleaved=False)
-    return moved
-
-
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """part / whole, 0-1, NaN where the whole is nothing (less than a square millimetre)."""
-    known = whole > 1e-6
-    return np.where(known, np.clip(part / np.where(known, whole, 1.0), 0.0, 1.0), np.nan)
-
-
-@dataclass
-class _Seen:
-    """What values a map holds where it was read, and which of them were counted as permafrost."""
-
-    only_class_codes: bool = True
-    two_is_counted: bool = False
-    in_0_to_1: bool = True
-    lowest_counted: float = np.inf
-
-    def add(self, values: NDArray[Any], counted: NDArray[np.bool_]) -> None:
-        """Known values and whether each counts, (k,)."""
-        if not values.size:
-            return
-        self.only_class_codes &= bool(np.isin(values, (0, 1, 2, 3)).all())
-        self.in_0_to_1 &= bool(values.min() >= 0 and values.max() <= 1)
-        if counted.any():
-            self.two_is_counted |= bool((values[counted] == 2).any())
-            self.lowest_counted = min(self.lowest_counted, float(values[counted].min()))
-
-    def warn_of_traps(self, classes: Classes, reporter: Reporter) -> None:
-        """Tell the person when a condition means something else in the map than it seems to."""
-        if not classes.condition:
-            return
-        if self.only_class_codes and self.two_is_counted:
-            reporter.warning(
-                "permafrost_condition",
-                f"The permafrost map holds class codes, and {classes.text!r} also counts class 2. In the maps of Zou et al. (2017), "
-                "Zhao and NCDC, 1 is permafrost and 2 is ground without it. Give the classes that count, for example 1.",
+    known = PRESETS[preset]
+    attribute = attribute or known.attribute
+    with open_class_map(path, known.classes, layer, attribute, known.nodata) as opened:
+        if isinstance(opened, PolygonMap) and not attribute:
+            raise EngineError(
+                "map_field",
+                f"{path} is a polygon map, and for the preset {preset} its values decide: name the field that holds them. Where every "
+                "polygon is permafrost, choose the preset custom.",
             )
-        elif self.in_0_to_1 and not self.only_class_codes and 0 < self.lowest_counted < np.float32(FRINGE):
-            reporter.warning(
-                "permafrost_fringe",
-                f"{classes.text!r} counts cells with values down to {self.lowest_counted:.3g}. In the permafrost zonation index "
-                f"(Gruber 2012), 0.01 is the fringe of uncertainty and permafrost begins at {FRINGE}. Consider >={FRINGE}.",
-            )
+        yield PermafrostMap(opened, known.classes, known, source or f"{known.citation} ({file_name})")

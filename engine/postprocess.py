@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from pyproj import CRS, Transformer
 
 from engine.errors import EngineError
 from engine.geodesy import geodesic_area, geodesic_perimeter
-from engine.permafrost import PermafrostMap, open_map
+from engine.permafrost import PermafrostMap, open_permafrost_map
 from engine.reporting import Reporter, StagedReporter
 from engine.vectors import PolygonLayer, read_polygons, write_polygons
 from jobs import PostprocessJob
@@ -82,16 +82,13 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
     ------
     EngineError
         ``no_tiles`` when support by a second tile is asked for and the polygons do not say which tile they are from; those of
-        :func:`engine.vectors.read_polygons`, :func:`engine.permafrost.open_map`, :func:`engine.outputs.whole_file`; Cancelled.
+        :func:`engine.vectors.read_polygons`, :func:`engine.permafrost.open_permafrost_map`, :func:`engine.outputs.whole_file`; Cancelled.
 
     Source
     ------
     Lin et al. (2024), section 3.4.2, steps 1-6.
     """
-    opened = (
-        open_map(job.permafrost, job.permafrost_classes, job.permafrost_layer, job.permafrost_field) if job.permafrost else nullcontext()
-    )
-    with opened as permafrost_map:
+    with _permafrost_map(job) as permafrost_map:
         reporter.progress(0.0, "reading tile polygons")
         layer = read_polygons(job.input, job.input_layer)
         if layer.repaired or layer.dropped:
@@ -112,6 +109,14 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
     total = float(outlines.fields["area_km2"].sum())
     reporter.progress(1.0, f"{len(outlines)} rock glacier outlines, {total:.2f} km2")
     return {"output": job.output, "count": len(outlines), "total_area_km2": total, "steps": steps}
+
+
+def _permafrost_map(job: PostprocessJob) -> AbstractContextManager[PermafrostMap | None]:
+    if not job.permafrost:
+        return nullcontext()
+    return open_permafrost_map(
+        job.permafrost, job.permafrost_preset, job.permafrost_classes, job.permafrost_layer, job.permafrost_field, job.permafrost_source
+    )
 
 
 def _step(name: str, before: int, after: int) -> dict[str, Any]:
@@ -330,7 +335,7 @@ def _with_permafrost(outlines: PolygonLayer, permafrost_map: PermafrostMap | Non
     kept = np.ones(len(outlines), dtype=bool)
     if permafrost_map is not None and len(outlines):
         reporter.progress(0.87, "step 6: permafrost")
-        share = permafrost_map.fraction(outlines.geometries, outlines.crs, reporter)
+        share = permafrost_map.fraction(outlines.geometries, outlines.crs, job.permafrost_buffer, reporter)
         outside = share < job.permafrost_min_fraction - SHARE_TOLERANCE
         unknown = int(np.isnan(share).sum())
         if unknown == len(outlines):

@@ -168,7 +168,7 @@ def test_permafrost_classes_are_read_before_the_work() -> None:
     check_job(dataclasses.replace(POSTPROCESS, permafrost="map.tif", permafrost_classes=">=0.5"))
     with pytest.raises(EngineError) as raised:
         check_job(dataclasses.replace(POSTPROCESS, permafrost="map.tif", permafrost_classes=">="))
-    assert raised.value.code == "permafrost_classes"
+    assert raised.value.code == "map_classes"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Shares of outlines in permafrost, on maps small enough to count by hand."""
+"""Permafrost by the usual maps: what each of them calls permafrost, whose it is, and the traps of conditions."""
 
 from __future__ import annotations
 
@@ -10,334 +10,154 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
-import engine.permafrost
 from engine.errors import EngineError
-from engine.geodesy import geodesic_area
-from engine.permafrost import open_map, parse_classes
+from engine.permafrost import PRESETS, open_permafrost_map
 from engine.reporting import SilentReporter
 from engine.vectors import PolygonLayer, write_polygons
+from jobs import PERMAFROST_PRESETS
 
 UTM = CRS.from_epsg(32647)
-LEFT, TOP, CELL = 500_000.0, 4_003_000.0, 1000.0
-NODATA = 255
-
-# Three rows of three cells of 1 km; in kilometres from the upper left corner, x east and y south, the tests draw on them.
-CLASS_MAP = [[1, 0, 2], [1, 0, NODATA], [NODATA, NODATA, NODATA]]
+LEFT, TOP = 500_000.0, 4_003_000.0
 
 
-def write_raster(path: Path, values: Any, transform: Affine | None = None, crs: str = "EPSG:32647", **profile: Any) -> Path:
-    cells = np.asarray(values)
-    transform = transform or Affine(CELL, 0, LEFT, 0, -CELL, TOP)
-    shape = {"height": cells.shape[0], "width": cells.shape[1], "count": 1, "dtype": cells.dtype}
-    with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, **shape, **profile) as dataset:
+def write_row(path: Path, values: list[Any]) -> Path:
+    """A raster of one row of cells of 1 km."""
+    cells = np.array([values], dtype=np.float32 if any(isinstance(value, float) for value in values) else np.int16)
+    shape = {"height": 1, "width": len(values), "count": 1, "dtype": cells.dtype}
+    transform = Affine(1000, 0, LEFT, 0, -1000, TOP)
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32647", transform=transform, **shape) as dataset:
         dataset.write(cells, 1)
     return path
 
 
-def outline(wkt_in_km: str) -> shapely.Geometry:
-    """An outline drawn in kilometres east and south of the map's upper left corner."""
-    return shapely.transform(shapely.from_wkt(wkt_in_km), lambda places: places * [1000, -1000] + [LEFT, TOP])
+def on_cell(column: int) -> shapely.Geometry:
+    """An outline within a cell of that row."""
+    left = LEFT + 1000 * column
+    return shapely.box(left + 300, TOP - 700, left + 600, TOP - 400)
 
 
-def box(left: float, top: float, right: float, bottom: float) -> str:
-    return shapely.box(left, top, right, bottom).wkt
+def shares(path: Path, columns: list[int], reporter: SilentReporter | None = None, buffer: float = 0.0, **where: Any) -> Any:
+    outlines = np.array([on_cell(column) for column in columns], dtype=object)
+    with open_permafrost_map(str(path), **where) as permafrost_map:
+        return permafrost_map.fraction(outlines, UTM, buffer, reporter or SilentReporter())
 
 
-def shares(
-    path: Path, classes: str, *outlines: shapely.Geometry, crs: CRS = UTM, reporter: SilentReporter | None = None, **where: Any
-) -> Any:
-    with open_map(path, classes, **where) as permafrost_map:
-        return permafrost_map.fraction(np.array(outlines, dtype=object), crs, reporter or SilentReporter())
-
-
-@pytest.mark.parametrize(
-    ("text", "admitted"),
-    [
-        ("1", [1]),
-        (" 1 , 3 ", [1, 3]),
-        ("1;3", [1, 3]),
-        ("1-3", [1, 2, 3]),
-        ("0.5-2", [0.5, 1, 2]),
-        ("-1", [-1]),
-        ("-1-0", [-1, 0]),
-        ("==1", [1]),
-        ("= 1", [1]),
-        ("!=1", [-1, 0, 0.5, 2, 3]),
-        (">=0.5", [0.5, 1, 2, 3]),
-        (">0", [0.5, 1, 2, 3]),
-        ("< 0", [-1]),
-        ("<=-1", [-1]),
-        (">=5e-1", [0.5, 1, 2, 3]),
-    ],
-)
-def test_classes_mean(text: str, admitted: list[float]) -> None:
-    values = np.array([-1, 0, 0.5, 1, 2, 3])
-    assert values[parse_classes(text).admit(values)].tolist() == admitted
-
-
-@pytest.mark.parametrize("text", ["", "  ", "1,,3", ">=", ">=half", ">=0,5", ">0.1<0.5", "=>1", "3-1", ">=0.1,<=0.5"])
-def test_classes_that_say_nothing_are_refused_with_examples(text: str) -> None:
-    with pytest.raises(EngineError, match=">=0.5") as caught:
-        parse_classes(text)
-    assert caught.value.code == "permafrost_classes"
+def test_every_preset_of_the_contract_is_there() -> None:
+    assert {"custom", *PRESETS} == set(PERMAFROST_PRESETS)
 
 
 @pytest.mark.parametrize(
-    ("drawn", "share"),
+    ("preset", "values", "expected"),
     [
-        (box(0.2, 0.2, 0.5, 0.5), 1.0),
-        (box(1.2, 0.2, 1.5, 0.5), 0.0),
-        (box(0.9, 0.2, 1.3, 0.5), 0.25),
-        (box(0.99, 0.4, 1.09, 0.5), 0.1),
-        (box(0.5, 0.5, 1.5, 1.5), 0.5),
-        ("POLYGON ((0 0, 2 0, 0 2, 0 0))", 0.75),
-        (box(2.2, 1.2, 2.5, 1.5), np.nan),
-        (box(0.5, 1.75, 1.0, 2.75), 1.0),
-        (box(0.5, 1.75, 1.5, 2.75), 0.5),
-        (box(-0.5, 0.2, 0.5, 0.5), 1.0),
-        (box(-0.9, 0.2, -0.5, 0.5), np.nan),
-        (box(7, 7, 8, 8), np.nan),
-    ],
-    ids=[
-        "within a cell of class 1",
-        "within a cell of another class",
-        "a quarter over class 1",
-        "small against the cell, a tenth over class 1",
-        "across four cells",
-        "triangle over cells and half cells",
-        "nothing but nodata",
-        "a quarter over class 1, the rest nodata: of what is known, all",
-        "a quarter known, half of that class 1",
-        "half beyond the map's edge: of what is known, all",
-        "beyond the map's edge",
-        "far off the map",
+        ("zou_zhao", [0, 1, 2], [0, 1, 0]),
+        ("ncdc", [1, 2, 3], [1, 0, 0]),
+        ("obu_probability", [0.0, 0.1, 0.49, 0.5, 1.0], [0, 0, 0, 1, 1]),
+        ("cci_fraction", [0, 10, 49, 50, 100], [0, 0, 0, 1, 1]),
+        ("gruber_pzi", [-9999.0, 0.0, 0.01, 0.09, 0.1, 1.0], [np.nan, 0, 0, 0, 1, 1]),
+        ("cao_pzi", [0.0, 0.01, 0.1, 0.8], [0, 0, 1, 1]),
     ],
 )
-def test_share_by_exact_areas(tmp_path: Path, drawn: str, share: float) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array(CLASS_MAP, dtype=np.uint8), nodata=NODATA)
-    assert shares(path, "1", outline(drawn)) == pytest.approx([share], abs=1e-6, nan_ok=True)
+def test_what_a_preset_calls_permafrost(tmp_path: Path, preset: str, values: list[Any], expected: list[float]) -> None:
+    path = write_row(tmp_path / "map.tif", values)
+    reporter = SilentReporter()
+    found = shares(path, list(range(len(values))), reporter, preset=preset, classes="never looked at")
+    assert found == pytest.approx(expected, nan_ok=True)
+    assert reporter.warnings == []
 
 
-def test_each_outline_gets_its_own_share_whether_the_map_is_read_at_once_or_piece_by_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array(CLASS_MAP, dtype=np.uint8), nodata=NODATA)
-    outlines = [outline(box(0.9, 0.2, 1.3, 0.5)), outline(box(2.2, 1.2, 2.5, 1.5)), outline(box(0.2, 0.2, 0.5, 0.5))]
-    expected = pytest.approx([0.25, np.nan, 1.0], abs=1e-6, nan_ok=True)
-    assert shares(path, "1", *outlines) == expected
-    monkeypatch.setattr(engine.permafrost, "CELLS_AT_ONCE", 1)
-    assert shares(path, "1", *outlines) == expected
+ZONES = ["Cont", "Discontinuous", "Spora", "Isol", "No"]
 
 
-def test_hole_of_an_outline_does_not_count(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array(CLASS_MAP, dtype=np.uint8), nodata=NODATA)
-    holed = shapely.difference(outline(box(0.5, 0, 1.5, 1)), outline(box(0.5, 0, 1.0, 0.5)))
-    assert shares(path, "1", holed) == pytest.approx([1 / 3], abs=1e-6)
+def write_zones(path: Path, **fields: list[Any]) -> Path:
+    """Polygons of 1 km in a row."""
+    count = len(next(iter(fields.values())))
+    cells = shapely.box(LEFT + 1000 * np.arange(count), TOP - 1000, LEFT + 1000 * np.arange(1, count + 1), TOP)
+    columns = {name: np.array(values, dtype=object if isinstance(values[0], str) else None) for name, values in fields.items()}
+    write_polygons(path, PolygonLayer(np.array(cells, dtype=object), UTM, columns), "zones")
+    return path
 
 
-def test_nan_is_unknown_and_a_limit_has_the_precision_of_the_cells(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array([[0.7, 0.2], [np.nan, 0.7]], dtype=np.float32))
-    assert shares(path, ">=0.7", outline(box(0.5, 0.2, 1.5, 0.6)), outline(box(0.2, 1.2, 0.6, 1.6))) == pytest.approx(
-        [0.5, np.nan], nan_ok=True
-    )
+@pytest.mark.parametrize("where", [{}, {"attribute": "zone"}], ids=["the field of the product", "a field that was named"])
+def test_zones_of_a_polygon_map(tmp_path: Path, where: dict[str, str]) -> None:
+    path = write_zones(tmp_path / "zones.gpkg", **{where.get("attribute", "EXTENT"): ZONES})
+    assert shares(path, [0, 1, 2, 3, 4], preset="obu_zones", **where) == pytest.approx([1, 1, 0, 0, 0])
 
 
-def test_cells_hidden_by_a_mask_are_unknown(tmp_path: Path) -> None:
-    path = tmp_path / "map.tif"
-    write_raster(path, np.array([[1, 0]], dtype=np.uint8))
-    with rasterio.open(path, "r+") as dataset:
-        dataset.write_mask(np.array([[255, 0]], dtype=np.uint8))
-    assert shares(path, "1", outline(box(0.5, 0.2, 1.5, 0.6))) == pytest.approx([1.0])
+def test_zones_with_other_names_are_mentioned(tmp_path: Path) -> None:
+    path = write_zones(tmp_path / "zones.gpkg", EXTENT=["C", "D"])
+    reporter = SilentReporter()
+    assert shares(path, [0, 1], reporter, preset="obu_zones") == pytest.approx([0, 0])
+    assert [code for code, _ in reporter.warnings] == ["permafrost_names"]
+    assert "c, d" in reporter.warnings[0][1]
 
 
-def test_scaled_cells_are_taken_in_their_unit(tmp_path: Path) -> None:
-    path = tmp_path / "map.tif"
-    write_raster(path, np.array([[60, 40]], dtype=np.uint8))
-    with rasterio.open(path, "r+") as dataset:
-        dataset.scales = (0.01,)
-    assert shares(path, ">=0.5", outline(box(0.5, 0.2, 1.5, 0.6))) == pytest.approx([0.5])
+def test_a_polygon_map_needs_the_field_that_a_preset_judges_by(tmp_path: Path) -> None:
+    path = write_zones(tmp_path / "zones.gpkg", code=[0, 1, 2])
+    assert shares(path, [0, 1, 2], preset="zou_zhao", attribute="code") == pytest.approx([0, 1, 0])
+    with pytest.raises(EngineError, match="custom") as caught:
+        shares(path, [0], preset="zou_zhao")
+    assert caught.value.code == "map_field"
 
 
-def test_rotated_map(tmp_path: Path) -> None:
-    transform = Affine.translation(LEFT, TOP) @ Affine.rotation(-30) @ Affine.scale(CELL, -CELL)
-    path = write_raster(tmp_path / "map.tif", np.array([[1, 0], [1, 0]], dtype=np.uint8), transform)
-    drawn = shapely.transform(shapely.box(0.6, 0.5, 1.6, 1.5), lambda x, y: transform @ (x, y), interleaved=False)
-    assert shares(path, "1", drawn) == pytest.approx([0.4], abs=1e-6)
+@pytest.mark.parametrize(
+    ("preset", "values", "said"),
+    [
+        ("obu_probability", [10, 90], "0 to 1"),
+        ("zou_zhao", [1, 9], "0 to 2"),
+        ("ncdc", [0, 1], "1 to 3"),
+        ("gruber_pzi", [-5.0, 0.5], "0 to 1"),
+    ],
+)
+def test_a_map_that_is_not_the_presets_is_mentioned(tmp_path: Path, preset: str, values: list[Any], said: str) -> None:
+    reporter = SilentReporter()
+    shares(write_row(tmp_path / "map.tif", values), [0, 1], reporter, preset=preset)
+    assert [code for code, _ in reporter.warnings] == ["permafrost_preset"]
+    assert said in reporter.warnings[0][1]
 
 
-def test_outlines_are_taken_to_the_crs_of_the_map(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array(CLASS_MAP, dtype=np.uint8), nodata=NODATA)
-    to_degrees = Transformer.from_crs(UTM, 4326, always_xy=True)
-    degrees = shapely.transform(outline(box(0.9, 0.2, 1.3, 0.5)), to_degrees.transform, interleaved=False)
-    assert shares(path, "1", degrees, crs=CRS.from_epsg(4326)) == pytest.approx([0.25], abs=1e-4)
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({}, "map.tif"),
+        ({"preset": "zou_zhao"}, "Zou et al. 2017, doi:10.5194/tc-11-2527-2017 (map.tif)"),
+        ({"preset": "zou_zhao", "source": "my own survey"}, "my own survey"),
+    ],
+    ids=["file", "preset", "what the person says"],
+)
+def test_source(tmp_path: Path, where: dict[str, str], said: str) -> None:
+    with open_permafrost_map(str(write_row(tmp_path / "map.tif", [0, 1])), **where) as permafrost_map:
+        assert permafrost_map.source == said
 
 
-def test_cells_in_degrees_are_weighed_by_their_true_area(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array([[1], [0]], dtype=np.uint8), Affine(1, 0, 10, 0, -1, 62), "EPSG:4326")
-    whole, north = shapely.segmentize([shapely.box(10.2, 60, 10.8, 62), shapely.box(10.2, 61, 10.8, 62)], 0.01)
-    areas = geodesic_area(np.array([whole, north], dtype=object), CRS.from_epsg(4326))
-    share = shares(path, "1", whole, crs=CRS.from_epsg(4326))[0]
-    assert share == pytest.approx(areas[1] / areas[0], abs=2e-4)
-    assert share < 0.495
-
-
-@pytest.mark.parametrize("first_longitude", [-180, 0], ids=["from -180", "from 0"])
-def test_antimeridian_and_either_way_to_count_longitudes(tmp_path: Path, first_longitude: float) -> None:
-    cells = np.zeros((2, 720), dtype=np.uint8)
-    east_of_180 = int((180.0 - first_longitude) / 0.5) % 720
-    in_the_andes = int((-70.0 - first_longitude) / 0.5) % 720
-    cells[:, [east_of_180, in_the_andes]] = 1
-    path = write_raster(tmp_path / "map.tif", cells, Affine(0.5, 0, first_longitude, 0, -0.5, 66.5), "EPSG:4326")
-    zone_1 = CRS.from_epsg(32601)
-    corners = Transformer.from_crs(4326, zone_1, always_xy=True).transform([179.97, -179.99, -179.99, 179.97], [66.0, 66.0, 66.005, 66.005])
-    across = shapely.Polygon(np.column_stack(corners))
-    assert shares(path, "1", across, crs=zone_1) == pytest.approx([0.25], abs=2e-3)
-    assert shares(path, "1", shapely.box(-70.1, 66.1, -69.9, 66.2), crs=CRS.from_epsg(4326)) == pytest.approx([0.5], abs=1e-3)
+def test_a_buffer_reaches_the_next_cells(tmp_path: Path) -> None:
+    path = write_row(tmp_path / "map.tif", [1, 0, 0, 0])
+    reach = shapely.buffer(on_cell(1), 1000)
+    cells = shapely.box(LEFT, TOP - 1000, LEFT + np.array([1000, 4000]), TOP)
+    frozen, known = shapely.area(shapely.intersection(reach, cells))
+    assert shares(path, [1, 3], buffer=1.0) == pytest.approx([frozen / known, 0.0], abs=1e-3)
 
 
 @pytest.mark.parametrize(
     ("values", "classes", "code"),
     [
-        ([[0, 1, 2]], ">0", "permafrost_condition"),
-        ([[0, 1, 2]], ">=1", "permafrost_condition"),
-        ([[1, 2, 3]], "!=3", "permafrost_condition"),
-        ([[0, 1, 2]], "1", None),
-        ([[0, 1, 2]], "==1", None),
-        ([[0, 1, 2]], "1,2", None),
-        ([[0, 1, 1]], ">0", None),
-        ([[0.0, 0.01, 0.8]], ">0", "permafrost_fringe"),
-        ([[0.0, 0.01, 0.8]], ">=0.1", None),
-        ([[0.0, 0.1, 0.8]], ">=0.1", None),
-        ([[-3.5, 0.05, 2.0]], "<0.5", None),
-        ([[5, 40, 90]], ">0", None),
+        ([0, 1, 2], ">0", "permafrost_condition"),
+        ([0, 1, 2], ">=1", "permafrost_condition"),
+        ([1, 2, 3], "!=3", "permafrost_condition"),
+        ([0, 1, 2], "1", None),
+        ([0, 1, 2], "==1", None),
+        ([0, 1, 2], "1,2", None),
+        ([0, 1, 1], ">0", None),
+        ([0.0, 0.01, 0.8], ">0", "permafrost_fringe"),
+        ([0.0, 0.01, 0.8], ">=0.1", None),
+        ([0.0, 0.1, 0.8], ">=0.1", None),
+        ([-3.5, 0.05, 2.0], "<0.5", None),
+        ([5, 40, 90], ">0", None),
     ],
 )
 def test_warns_of_conditions_that_admit_more_than_permafrost(tmp_path: Path, values: list[Any], classes: str, code: str | None) -> None:
-    dtype = np.float32 if any(isinstance(value, float) for value in values[0]) else np.uint8
-    path = write_raster(tmp_path / "map.tif", np.array(values, dtype=dtype))
+    path = write_row(tmp_path / "map.tif", values)
     reporter = SilentReporter()
-    shares(path, classes, outline(box(0.5, 0.2, 2.5, 0.6)), reporter=reporter)
+    shares(path, [0, 1, 2], reporter, classes=classes)
     assert [warning for warning, _ in reporter.warnings] == ([code] if code else [])
-
-
-def test_class_names_on_a_raster_are_refused(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array(CLASS_MAP, dtype=np.uint8))
-    with pytest.raises(EngineError, match="continuous") as caught:
-        shares(path, "continuous", outline(box(0, 0, 1, 1)))
-    assert caught.value.code == "permafrost_classes"
-
-
-def test_no_outlines(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array(CLASS_MAP, dtype=np.uint8))
-    assert shares(path, "1").shape == (0,)
-
-
-# Polygon maps --------------------------------------------------------------------------------------------------------
-
-
-def write_zones(path: Path, zones: list[str], **fields: Any) -> Path:
-    geometries = np.array([outline(zone) for zone in zones], dtype=object)
-    columns = {
-        name: np.array(values, dtype=object if None in values or isinstance(values[0], str) else None) for name, values in fields.items()
-    }
-    write_polygons(path, PolygonLayer(geometries, UTM, columns), "zones")
-    return path
-
-
-WEST, EAST, MIDDLE, FAR_EAST = box(0, 0, 1, 3), box(1, 0, 2, 3), box(0.5, 0, 1.5, 3), box(3, 0, 4, 3)
-
-
-@pytest.mark.parametrize(
-    ("zones", "drawn", "share"),
-    [
-        ([WEST, FAR_EAST], box(0.2, 1, 0.6, 2), 1.0),
-        ([WEST, FAR_EAST], box(0.9, 1, 1.3, 2), 0.25),
-        ([WEST, MIDDLE, FAR_EAST], box(0.75, 1, 2.75, 2), 0.375),
-        ([WEST, EAST, FAR_EAST], box(0.75, 1, 1.75, 2), 1.0),
-        ([WEST, FAR_EAST], box(1.5, 1, 2.5, 2), 0.0),
-        ([WEST, FAR_EAST], box(5, 1, 6, 2), np.nan),
-        ([WEST, FAR_EAST], box(3.75, 1, 4.75, 2), 1.0),
-    ],
-    ids=[
-        "within",
-        "a quarter",
-        "polygons that overlap are not counted twice",
-        "two neighbours together",
-        "between polygons is no permafrost",
-        "beyond the layer is unknown",
-        "partly beyond the layer: of what is known, all",
-    ],
-)
-def test_every_polygon_counts_without_a_field(tmp_path: Path, zones: list[str], drawn: str, share: float) -> None:
-    path = write_zones(tmp_path / "zones.gpkg", zones)
-    assert shares(path, "1", outline(drawn)) == pytest.approx([share], abs=1e-6, nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("values", "classes", "share"),
-    [
-        ([1, 2, 0], "1", 0.25),
-        ([1, 2, 0], "1-2", 1.0),
-        ([0.9, 0.4, 0.0], ">=0.5", 0.25),
-        (["Continuous", "Sporadic", "None"], "continuous", 0.25),
-        (["C", "S", "N"], "C, s", 1.0),
-        (["1", "2", "0"], "2", 0.75),
-        (["1", "2", "0"], ">=2", 0.75),
-        ([1.0, None, 0.0], "1", 1.0),
-        ([0.0, None, 0.0], "1", 0.0),
-        (["C", None, "N"], "C", 1.0),
-    ],
-    ids=["class", "range", "condition", "name", "names", "numbers as text", "condition on text", "missing is unknown",
-         "missing is unknown, the rest is none", "missing name is unknown"],
-)  # fmt: skip
-def test_classes_of_a_field(tmp_path: Path, values: list[Any], classes: str, share: float) -> None:
-    path = tmp_path / "zones.geojson"
-    if values[1] is None and not isinstance(values[0], str):
-        values = [np.nan if value is None else value for value in values]
-    write_zones(path, [WEST, EAST, FAR_EAST], kind=values)
-    drawn = outline(box(0.75, 1, 1.75, 2))
-    assert shares(path, classes, drawn, attribute="kind") == pytest.approx([share], abs=1e-4)
-
-
-def test_missing_value_under_known_permafrost_stays_permafrost(tmp_path: Path) -> None:
-    path = write_zones(tmp_path / "zones.gpkg", [WEST, MIDDLE, FAR_EAST], kind=[1.0, np.nan, 0.0])
-    assert shares(path, "1", outline(box(0.5, 1, 2.0, 2)), attribute="kind") == pytest.approx([0.5], abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("attribute", "classes", "code"),
-    [("zone", "1", "permafrost_field"), ("code", "continuous", "permafrost_classes"), ("name", ">=0.5", "permafrost_classes")],
-)
-def test_field_and_classes_must_fit(tmp_path: Path, attribute: str, classes: str, code: str) -> None:
-    path = write_zones(tmp_path / "zones.gpkg", [WEST, EAST], code=[1, 2], name=["C", "S"])
-    with pytest.raises(EngineError) as caught:
-        shares(path, classes, outline(box(0, 0, 1, 1)), attribute=attribute)
-    assert caught.value.code == code
-
-
-def test_layer_of_a_file_with_several(tmp_path: Path) -> None:
-    path = write_zones(tmp_path / "zones.gpkg", [WEST, FAR_EAST])
-    assert shares(path, "1", outline(box(0.9, 1, 1.3, 2)), layer="zones") == pytest.approx([0.25], abs=1e-6)
-
-
-def test_file_that_is_no_map(tmp_path: Path) -> None:
-    path = tmp_path / "map.tif"
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(EngineError) as caught:
-        shares(path, "1", outline(box(0, 0, 1, 1)))
-    assert caught.value.code == "permafrost_map"
-
-
-@pytest.mark.parametrize("name", ["missing.tif", "missing.gpkg"])
-def test_file_that_is_not_there(tmp_path: Path, name: str) -> None:
-    with pytest.raises(EngineError) as caught:
-        shares(tmp_path / name, "1", outline(box(0, 0, 1, 1)))
-    assert caught.value.code == "file_missing"
-
-
-def test_error_inside_the_map_is_not_mistaken_for_one_of_its_opening(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "map.tif", np.array(CLASS_MAP, dtype=np.uint8))
-    with pytest.raises(EngineError, match="from elsewhere"), open_map(path, "1"):
-        raise EngineError("not_a_raster", "from elsewhere")

@@ -355,7 +355,7 @@ def test_permafrost_flags_or_drops_and_never_drops_the_unknown(
     permafrost = write_permafrost(tmp_path / "permafrost.tif", WEST_HALF_FROZEN)
     rows = [(wkt, tile, 1.0) for tile, wkt in enumerate([FROZEN, HALF, THAWED, UNKNOWN])]
     outlines, result, reporter = outlines_of(
-        tmp_path, rows, permafrost=str(permafrost), permafrost_action=action, permafrost_min_fraction=least
+        tmp_path, rows, permafrost=str(permafrost), permafrost_action=action, permafrost_min_fraction=least, permafrost_buffer=0.0
     )
     from_west = np.argsort(shapely.bounds(outlines.geometries)[:, 0])
     assert outlines.fields["permafrost_fraction"][from_west] == pytest.approx(kept, abs=1e-6, nan_ok=True)
@@ -384,7 +384,7 @@ def test_permafrost_classes_that_say_nothing(tmp_path: Path) -> None:
     permafrost = write_permafrost(tmp_path / "permafrost.tif", [[1]])
     with pytest.raises(EngineError) as caught:
         outlines_of(tmp_path, [(SQUARE, 1, 1.0)], permafrost=str(permafrost), permafrost_classes=">=half")
-    assert caught.value.code == "permafrost_classes"
+    assert caught.value.code == "map_classes"
 
 
 @pytest.mark.parametrize(
