@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from engine.errors import EngineError
+from engine.terminal import plain
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SIDE_FILES = (".aux.xml", ".ovr", ".msk", "-wal", "-shm", "-journal")
 """Statistics, overviews, masks and journals of the file that was replaced: GDAL would take them for the new one's."""
+SHAPEFILE_SIDE_FILES = (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")
 ROOM = 1_000_000
 """Bytes that have to be free after an output was written."""
 
@@ -34,14 +38,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         ``output_folder`` when the folder is missing or may not be written, ``disk_full`` when the disk fills up.
     """
     target = Path(path).absolute()
-    if not target.parent.is_dir():
-        raise EngineError("output_folder", f"The output folder {target.parent} does not exist. Create it or choose another one.")
-    if target.is_dir():
-        raise EngineError("output_folder", f"The output {target} is a folder. Give a file name.")
-    try:
-        workplace = Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent))
-    except OSError as error:
-        raise _translated(error, target) from error
+    workplace = _workplace(target)
     try:
         yield workplace / target.name
         if not (workplace / target.name).exists():
@@ -55,6 +52,77 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise write_error(error, workplace / target.name, target) from error
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
+
+
+def write_json(path: str | os.PathLike[str], document: Any) -> None:
+    """Write numbers and texts, numpy's too, as JSON that a person can read; NaN becomes null. Whole or not at all.
+
+    Raises
+    ------
+    EngineError
+        those of :func:`whole_file`.
+    """
+    with whole_file(path) as place:
+        place.write_text(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def whole_set(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to write files into that belong together; they go beside ``path``, all of them or none, when the block ends.
+
+    The folder is new, hidden and beside ``path``. Existing files of the same names are replaced, and what belongs to a
+    Shapefile that is replaced goes with it.
+
+    Raises
+    ------
+    EngineError
+        as :func:`whole_file`.
+    """
+    target = Path(path).absolute()
+    workplace = _workplace(target)
+    try:
+        yield workplace
+        new = [file for file in workplace.iterdir() if file.is_file()]
+        for file in new:
+            _flush_to_disk(file)
+        _put_in_place(new, target.parent, workplace / "replaced")
+    except OSError as error:
+        raise write_error(error, workplace / target.name, target) from error
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _put_in_place(new: list[Path], folder: Path, aside: Path) -> None:
+    """Move files into a folder; where one cannot be moved, everything is as it was."""
+    aside.mkdir()
+    names = {file.name for file in new}
+    names |= {Path(name).with_suffix(suffix).name for name in names if name.endswith(".shp") for suffix in SHAPEFILE_SIDE_FILES}
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for source, target in [
+            *((folder / name, aside / name) for name in sorted(names) if (folder / name).exists()),
+            *((file, folder / file.name) for file in new),
+        ]:
+            if source.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder of that name is in the way", str(source))
+            os.replace(source, target)
+            moved.append((source, target))
+    except OSError:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        raise
+
+
+def _workplace(target: Path) -> Path:
+    """A new hidden folder beside ``target``."""
+    if not target.parent.is_dir():
+        raise EngineError("output_folder", f"The output folder {target.parent} does not exist. Create it or choose another one.")
+    if target.is_dir():
+        raise EngineError("output_folder", f"The output {target} is a folder. Give a file name.")
+    try:
+        return Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise _translated(error, target) from error
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -121,7 +121,15 @@ def driver_for(path: str | os.PathLike[str]) -> str:
     return DRIVERS[suffix]
 
 
-def write_layer(place: Path, layer: PolygonLayer, name: str, geometry_type: str, driver: str, append: bool = False) -> None:
+def write_layer(
+    place: Path,
+    layer: PolygonLayer,
+    name: str,
+    geometry_type: str,
+    driver: str,
+    append: bool = False,
+    layer_options: Mapping[str, str] | None = None,
+) -> None:
     """Write or append to a layer of a file that is not yet anybody's output."""
     try:
         pyogrio.raw.write(
@@ -136,9 +144,28 @@ def write_layer(place: Path, layer: PolygonLayer, name: str, geometry_type: str,
             crs=layer.crs.to_wkt(),
             append=append,
             dataset_options={"VERSION": GPKG_VERSION} if driver == "GPKG" and not append else {},
+            layer_options=layer_options or {},
+            encoding="UTF-8" if driver == "ESRI Shapefile" else None,
         )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise OSError(str(error)) from error
+
+
+def read_table(path: str | os.PathLike[str], layer: str | None = None) -> dict[str, NDArray[np.generic]]:
+    """The attributes of a vector file or a table (.csv, .gpkg ...), name -> (n,) values; geometries are not read.
+
+    Raises
+    ------
+    EngineError
+        ``file_missing``, ``not_a_vector``.
+    """
+    if not Path(path).exists():
+        raise EngineError("file_missing", f"There is no file {path}.")
+    try:
+        meta, _, _, values = pyogrio.raw.read(path, layer=layer, read_geometry=False)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise EngineError("not_a_vector", f"{path} could not be read as a table. ({error})") from error
+    return dict(zip(meta["fields"], values, strict=True))
 
 
 def write_table(path: str | os.PathLike[str], fields: Mapping[str, NDArray[np.generic]], name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineError
-from engine.outputs import whole_file
+from engine.outputs import whole_file, whole_set
 from jobs import PrepareJob
 from tests.engine.processes import ROOT, run_job
 from tests.engine.scenes import mountains, write_raster
@@ -134,3 +134,25 @@ def test_a_full_disk_in_a_real_file_system(scene: str, tmp_path: Path, size_kb: 
     assert done.stdout.split() == ["1", "stack.tif", "old"]
     assert "does not fit on its disk" in done.stderr
     assert "tiff" not in done.stderr.lower().replace("stack.tif", "").replace("scene.tif", ""), "the chatter of libraries"
+
+
+def test_files_that_belong_together_appear_together(tmp_path: Path) -> None:
+    for name in ("a.shp", "a.dbf", "a.qix", "b.shp"):
+        (tmp_path / name).write_text("old")
+    with whole_set(tmp_path / "a.shp") as folder:
+        (folder / "a.shp").write_text("new")
+        (folder / "a.dbf").write_text("new")
+        assert (tmp_path / "a.shp").read_text() == "old"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.shp": "new", "a.dbf": "new", "b.shp": "old"}
+
+
+def test_where_one_of_them_cannot_be_placed_all_is_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "c.txt").mkdir()
+    (tmp_path / "c.txt" / "inside").write_text("old")
+    with pytest.raises(EngineError) as caught, whole_set(tmp_path / "a.txt") as folder:
+        for name in ("a.txt", "b.txt", "c.txt"):
+            (folder / name).write_text("new")
+    assert caught.value.code == "output_failed"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "c.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
