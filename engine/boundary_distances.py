@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
-PIXELS = (1, 2, 5)
-METRES = (10.0,)
+from engine.local_maps import local_maps
+from engine.threads import in_threads
+from engine.vectors import reproject
+
+BOUNDARY_FIGURES = {
+    "boundary_iou_1px": "boundary IoU (Cheng et al. 2021): shared over joint area of the strips one pixel wide inside both boundaries",
+    "boundary_iou_2px": "boundary IoU with strips two pixels wide",
+    "boundary_iou_5px": "boundary IoU with strips five pixels wide",
+    "boundary_iou_10m": "boundary IoU with strips 10 m wide",
+    "polis_m": "PoLiS (Avbelj et al. 2015): mean distance of a boundary's points to the other boundary, mean of both directions; metres",
+    "mean_m": "mean distance between the boundaries: of every metre of both boundaries to the other one; metres",
+    "median_m": "median of that distance; metres",
+    "hd95_m": "95 % Hausdorff distance: 95 % of a boundary is nearer to the other one, the larger of both directions; metres",
+    "hausdorff_m": "Hausdorff distance: the farthest that a point of a boundary lies from the other one; metres",
+    "signed_mean_m": "mean distance of the predicted from the reference boundary, outside it positive, inside negative; metres",
+    "signed_median_m": "median of that signed distance; metres",
+}
+"""Names of the figures of a pair of outlines -> definitions."""
+
+_Figures = dict[str, NDArray[np.float64]]
+
+AT_ONCE = 100
+"""Pairs that a thread takes at a time."""
+
+FEW = 100_000
+"""Points times segments up to which trying all of them is faster than a search tree."""
 
 
 def boundary_distances(
@@ -18,27 +44,193 @@ def boundary_distances(
     reference: NDArray[np.object_],
     crs: CRS,
     pixel_size: float,
-    axes: NDArray[np.object_] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Boundary figures of pairs of outlines, (n,) each.
+    """Boundary figures of pairs of outlines.
 
-    Both boundaries are taken at points at most one pixel apart, their vertices among them; the distance of a point to the
-    other boundary is exact. Figures of a boundary weigh points by the length they stand for, but PoLiS, which counts them.
+    Both boundaries, those of holes too, are taken at points at most one pixel apart, their vertices among them; the distance of
+    a point to the other boundary is exact, so that a Hausdorff distance is short by half a pixel at most. Means and quantiles
+    weigh points by the length they stand for; PoLiS counts them.
 
     Parameters
     ----------
-    predicted, reference : (n,) Polygon or MultiPolygon that correspond, in map units of ``crs``
+    predicted, reference : (n,) Polygon or MultiPolygon that correspond, in map units of ``crs``, on one map
     pixel_size : metres
-    axes : (n,) LineString in map units of ``crs``, from root to front, or None: with them, signed distances by section
+    check : called between pieces of work, may raise to stop
 
     Returns
     -------
-    ``boundary_iou_1px``, ``boundary_iou_2px``, ``boundary_iou_5px``, ``boundary_iou_10m`` 0-1; ``polis_m``, ``mean_m``, ``median_m``,
-    ``hd95_m``, ``hausdorff_m`` metres, symmetric; ``signed_mean_m``, ``signed_median_m`` metres at the predicted boundary, positive
-    outside the reference outline; with ``axes`` ``signed_mean_front_m``, ``..._left_m``, ``..._right_m``, ``..._upslope_m`` too.
+    name of :data:`BOUNDARY_FIGURES` -> (n,)
     """
+    figures = {name: np.full(len(reference), np.nan) for name in BOUNDARY_FIGURES}
+    for indices, local, references in local_maps(reference, crs):
+        predictions = predicted[indices] if local == crs else reproject(predicted[indices], crs, local)
+
+        def compared(part: slice, ours: NDArray[np.object_] = predictions, theirs: NDArray[np.object_] = references) -> _Figures:
+            return _compared(ours[part], theirs[part], pixel_size)
+
+        measured = in_threads(compared, len(indices), AT_ONCE, check)
+        for name, values in figures.items():
+            values[indices] = np.concatenate([piece[name] for piece in measured])
+    return figures
+
+
+@dataclass(frozen=True)
+class _Boundaries:
+    """Boundaries of n outlines, as points and as segments, both outline by outline.
+
+    ``places`` (v, 2), ``weight`` (v,) the length that a point stands for, ``closing`` (v,) marks the last point of a ring, which is its
+    first again, ``owner`` (v,) index of the outline. ``start``, ``end`` (s, 2) of the segments; ``first_point``, ``first_segment``
+    (n + 1,) where each outline's begin.
+    """
+
+    places: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    closing: NDArray[np.bool_]
+    owner: NDArray[np.intp]
+    first_point: NDArray[np.intp]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    first_segment: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, outlines: NDArray[np.object_], pixel_size: float) -> _Boundaries:
+        parts, part_owner = shapely.get_parts(outlines, return_index=True)
+        rings, ring_part = shapely.get_rings(parts, return_index=True)
+        ring_owner = part_owner[ring_part]
+        places, ring = shapely.get_coordinates(shapely.segmentize(rings, pixel_size), return_index=True)
+        step = np.append(np.hypot(*np.diff(places, axis=0).T), 0.0)
+        closing = np.append(np.diff(ring) > 0, True)
+        step[closing] = 0
+        corners, corner_ring = shapely.get_coordinates(rings, return_index=True)
+        real = (np.diff(corner_ring) == 0) & (np.diff(corners, axis=0) != 0).any(axis=1)
+        owner, segment_owner = ring_owner[ring], ring_owner[corner_ring[:-1][real]]
+        bounds = np.arange(len(outlines) + 1)
+        return cls(
+            places,
+            (step + np.roll(step, 1)) / 2,
+            closing,
+            owner,
+            np.searchsorted(owner, bounds),
+            corners[:-1][real],
+            corners[1:][real],
+            np.searchsorted(segment_owner, bounds),
+        )
+
+    def distances_to(self, other: _Boundaries) -> NDArray[np.float64]:
+        """Exact distance of each point (v,) to the boundary of the outline of the same index in ``other``."""
+        distances = np.empty(len(self.places))
+        for index in range(len(self.first_point) - 1):
+            points = slice(self.first_point[index], self.first_point[index + 1])
+            segments = slice(other.first_segment[index], other.first_segment[index + 1])
+            distances[points] = _distances(self.places[points], other.start[segments], other.end[segments])
+        return distances
+
+    def means_of_points(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean of the points' values (v,) of each outline, (n,); every point counts once."""
+        once = (~self.closing).astype(np.float64)
+        return _means(values, once, self.owner, len(self.first_point) - 1)
+
+
+def _distances(places: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance of each place (v, 2) to the nearest of the segments (s, 2), (v,)."""
+    if len(places) * len(start) > FEW:
+        lines = shapely.multilinestrings(shapely.linestrings(np.stack([start, end], axis=1)))
+        shapely.prepare(lines)
+        return np.asarray(shapely.distance(lines, shapely.points(places)))
+    middle = start.mean(axis=0)
+    along = end - start
+    length = np.hypot(along[:, 0], along[:, 1])
+    along /= length[:, None]
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    places, start = places - middle, start - middle
+    beyond = places @ along.T - np.sum(start * along, axis=1)
+    beyond -= np.clip(beyond, 0, length)
+    beside = places @ across.T - np.sum(start * across, axis=1)
+    return np.sqrt((beyond**2 + beside**2).min(axis=1))
+
+
+def _compared(predicted: NDArray[np.object_], reference: NDArray[np.object_], pixel_size: float) -> _Figures:
+    """The figures of some pairs in metres."""
+    count = len(predicted)
+    # threads must not share prepared geometries, and a caller may give an outline in several pairs
+    predicted, reference = shapely.force_2d(predicted), shapely.force_2d(reference)
+    figures = _boundary_iou(predicted, reference, {"1px": pixel_size, "2px": 2 * pixel_size, "5px": 5 * pixel_size, "10m": 10.0})
+    ours, theirs = _Boundaries.of(predicted, pixel_size), _Boundaries.of(reference, pixel_size)
+    there, back = ours.distances_to(theirs), theirs.distances_to(ours)
+    signed = np.where(_inside(ours, reference), -there, there)
+    both = np.concatenate([there, back])
+    weight, owner = np.concatenate([ours.weight, theirs.weight]), np.concatenate([ours.owner, theirs.owner])
+    farthest = np.zeros(count)
+    np.maximum.at(farthest, owner, both)
+    figures["polis_m"] = (ours.means_of_points(there) + theirs.means_of_points(back)) / 2
+    figures["mean_m"] = _means(both, weight, owner, count)
+    figures["median_m"] = _quantiles(both, weight, owner, count, 0.5)
+    figures["hd95_m"] = np.maximum(
+        _quantiles(there, ours.weight, ours.owner, count, 0.95), _quantiles(back, theirs.weight, theirs.owner, count, 0.95)
+    )
+    figures["hausdorff_m"] = farthest
+    figures["signed_mean_m"] = _means(signed, ours.weight, ours.owner, count)
+    figures["signed_median_m"] = _quantiles(signed, ours.weight, ours.owner, count, 0.5)
+    return figures
+
+
+def _inside(boundaries: _Boundaries, outlines: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which points (v,) lie in the outline of the same index."""
+    shapely.prepare(outlines)
+    inside = shapely.contains_xy(outlines[boundaries.owner], boundaries.places)
+    shapely.destroy_prepared(outlines)
+    return np.asarray(inside)
+
+
+def _boundary_iou(predicted: NDArray[np.object_], reference: NDArray[np.object_], widths: Mapping[str, float]) -> _Figures:
+    """Boundary IoU of pairs in metres, with strips of some widths inside the boundaries.
+
+    Source
+    ------
+    Cheng et al. (2021), Boundary IoU: |G_d n P_d| / |G_d u P_d|, G_d what of G lies within d of its boundary: G less its erosion by d.
+    """
+    shared = shapely.area(shapely.intersection(predicted, reference))
+    whole = shapely.area(predicted) + shapely.area(reference)
+    of_width: dict[float, NDArray[np.float64]] = {}
+    for width in set(widths.values()):
+        core, other_core = shapely.buffer(predicted, -width), shapely.buffer(reference, -width)
+        common = (
+            shared
+            - shapely.area(shapely.intersection(core, reference))
+            - shapely.area(shapely.intersection(other_core, predicted))
+            + shapely.area(shapely.intersection(core, other_core))
+        )
+        joint = whole - shapely.area(core) - shapely.area(other_core) - common
+        of_width[width] = np.clip(common / joint, 0, 1)
+    return {f"boundary_iou_{name}": of_width[width] for name, width in widths.items()}
+
+
+def _means(values: NDArray[np.float64], weight: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    """Weighted mean of each owner's values, (count,)."""
+    return np.bincount(owner, values * weight, minlength=count) / np.bincount(owner, weight, minlength=count)
+
+
+def _quantiles(
+    values: NDArray[np.float64], weight: NDArray[np.float64], owner: NDArray[np.intp], count: int, share: float
+) -> NDArray[np.float64]:
+    """The value of each owner that ``share`` of its weight does not exceed, (count,)."""
+    order = np.lexsort((values, owner))
+    reached = np.cumsum(weight[order])
+    totals = np.bincount(owner, weight, minlength=count)
+    wanted = np.cumsum(totals) - (1 - share) * totals
+    return values[order[np.searchsorted(reached, wanted * (1 - 1e-12))]]
 
 
 def summary(distances: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """Of each figure of :func:`boundary_distances`: ``n``, ``mean``, ``median``, ``q05``, ``q25``, ``q75``, ``q95`` and its ``definition``."""
+    """Each figure over all pairs: ``n`` (where it is known), ``mean``, ``median``, ``q05``, ``q25``, ``q75``, ``q95``, ``definition``."""
+    return {name: {**_spread(values), "definition": BOUNDARY_FIGURES.get(name)} for name, values in distances.items()}
+
+
+def _spread(values: NDArray[np.float64]) -> dict[str, float | int | None]:
+    known = values[np.isfinite(values)]
+    names = ("q05", "q25", "median", "q75", "q95")
+    if not len(known):
+        return {"n": 0, "mean": None, **dict.fromkeys(names)}
+    quantiles = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
+    return {"n": len(known), "mean": float(known.mean()), **dict(zip(names, map(float, quantiles), strict=True))}

@@ -5,8 +5,7 @@ Everything starts from the :class:`OverlapGraph`. Layers are laid on one map fir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from engine.geodesy import geodesic_area
+from engine.threads import in_threads
+from engine.vectors import polygonal
 
 SLIVER = 0.05
 """Overlaps below this share of both outlines are chance (RGI 7 leaves them out when it links inventories)."""
@@ -26,7 +26,7 @@ SLIVER = 0.05
 KINDS = ("1-1", "n-1", "1-n", "n-m", "missed", "false")
 """Reference to predicted, as Lin et al. (2024) count in Figure 6: ``n-1`` are several reference outlines in one predicted."""
 
-AT_ONCE = 256
+AT_ONCE = 500
 """Outlines that a thread takes at a time."""
 
 
@@ -103,6 +103,38 @@ def overlaps(
     ------
     RGI 7.0, rgi6_links: links below 5 % of area are left out.
     """
+    predicted_m2, reference_m2 = areas_m2(predicted, crs, check), areas_m2(reference, crs, check)
+    candidates = shapely.STRtree(reference).query(predicted).T
+
+    def shared(part: slice) -> NDArray[np.float64]:
+        start, stop = np.searchsorted(candidates[:, 0], [part.start, part.stop])
+        first, second = predicted[candidates[start:stop, 0]], reference[candidates[start:stop, 1]]
+        area = np.zeros(len(first))
+        shapely.prepare(first)
+        meet = np.flatnonzero(shapely.intersects(first, second))
+        shapely.destroy_prepared(first)
+        area[meet] = geodesic_area(_polygonal(shapely.intersection(first[meet], second[meet])), crs)
+        return area
+
+    area = np.concatenate([np.empty(0), *in_threads(shared, len(predicted), AT_ONCE, check)])
+    smaller = np.minimum(predicted_m2[candidates[:, 0]], reference_m2[candidates[:, 1]])
+    linked = (area > 0) & (area >= sliver * smaller)
+    left_out = (area > 0) & ~linked
+    return OverlapGraph(candidates[linked], area[linked], predicted_m2, reference_m2, candidates[left_out], area[left_out])
+
+
+def areas_m2(outlines: NDArray[np.object_], crs: CRS, check: Callable[[], None] = lambda: None) -> NDArray[np.float64]:
+    """Areas of outlines (n,) on the ellipsoid, square metres."""
+    return np.concatenate([np.empty(0), *in_threads(lambda part: geodesic_area(outlines[part], crs), len(outlines), AT_ONCE, check)])
+
+
+def _polygonal(overlays: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Overlays (n,) without the points and lines in which outlines merely touch."""
+    mixed = np.flatnonzero(
+        (shapely.get_dimensions(overlays) < 2) | (shapely.get_type_id(overlays) == shapely.GeometryType.GEOMETRYCOLLECTION)
+    )
+    overlays[mixed] = [polygonal(overlay) for overlay in overlays[mixed]]
+    return overlays
 
 
 @dataclass(frozen=True)
@@ -136,6 +168,19 @@ def components(graph: OverlapGraph) -> Correspondences:
     ------
     Lin et al. (2024), section 3.4.3 and Figure 6, with ``n-m`` besides; RGI 7.0, rgi6_links.
     """
+    n_reference, n_predicted = len(graph.reference_m2), len(graph.predicted_m2)
+    count = n_reference + n_predicted
+    ends = graph.pairs[:, 1], n_reference + graph.pairs[:, 0]
+    number, label = connected_components(coo_array((np.ones(len(graph.pairs)), ends), shape=(count, count)), directed=False)
+    label = label.astype(np.intp)
+    of_reference, of_predicted = label[:n_reference], label[n_reference:]
+    references, predictions = np.bincount(of_reference, minlength=number), np.bincount(of_predicted, minlength=number)
+    kind = np.select(
+        [predictions == 0, references == 0, (references == 1) & (predictions == 1), predictions == 1, references == 1],
+        ["missed", "false", "1-1", "n-1", "1-n"],
+        "n-m",
+    )
+    return Correspondences(of_predicted, of_reference, kind, predictions, references)
 
 
 @dataclass(frozen=True)
@@ -162,6 +207,39 @@ def ground(
     check: Callable[[], None] = lambda: None,
 ) -> Ground:
     """The ground of each correspondence; parameters as in :func:`overlaps`."""
+    links = correspondences
+    predicted_union, predicted_m2 = _unions(predicted, links.predicted_component, graph.predicted_m2, len(links), crs, check)
+    reference_union, reference_m2 = _unions(reference, links.reference_component, graph.reference_m2, len(links), crs, check)
+    shared_m2 = np.zeros(len(links))
+    component = links.predicted_component[graph.pairs[:, 0]]
+    alone = links.kind[component] == "1-1"
+    shared_m2[component[alone]] = graph.shared_m2[alone]
+    several = np.flatnonzero(links.matched & (links.kind != "1-1"))
+    shared_m2[several] = areas_m2(_polygonal(shapely.intersection(predicted_union[several], reference_union[several])), crs, check)
+    return Ground(predicted_union, reference_union, predicted_m2, reference_m2, shared_m2)
+
+
+def _unions(
+    outlines: NDArray[np.object_],
+    component: NDArray[np.intp],
+    area_m2: NDArray[np.float64],
+    count: int,
+    crs: CRS,
+    check: Callable[[], None],
+) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """Union of the outlines of each of ``count`` components, None where there is none, and its area in square metres."""
+    union, area = np.full(count, None, dtype=object), np.zeros(count)
+    union[component], area[component] = outlines, area_m2
+    order = np.argsort(component, kind="stable")
+    starts = np.searchsorted(component[order], np.arange(count + 1))
+    several = np.flatnonzero(np.diff(starts) > 1)
+
+    def united(part: slice) -> list[shapely.Geometry]:
+        return [shapely.union_all(outlines[order[starts[index] : starts[index + 1]]]) for index in several[part]]
+
+    union[several] = [shape for shapes in in_threads(united, len(several), AT_ONCE, check) for shape in shapes]
+    area[several] = areas_m2(union[several], crs, check)
+    return union, area
 
 
 @dataclass(frozen=True)
@@ -187,6 +265,32 @@ def match_objects(graph: OverlapGraph, rule: str, minimum: float = 0.0) -> Objec
         area, each outline with one partner at most, so that the sum of IoU is largest
     minimum : of the rule's ratio, 0-1; not used by ``intersection``
     """
+    if rule == "iou":
+        links = _best_partners(graph.pairs, graph.iou, minimum)
+    else:
+        links = np.flatnonzero(graph.overlap >= minimum) if rule == "overlap" else np.arange(len(graph.pairs))
+    predicted, reference = np.zeros(len(graph.predicted_m2), dtype=bool), np.zeros(len(graph.reference_m2), dtype=bool)
+    predicted[graph.pairs[links, 0]] = True
+    reference[graph.pairs[links, 1]] = True
+    return ObjectMatch(predicted, reference, links)
+
+
+def _best_partners(pairs: NDArray[np.intp], iou: NDArray[np.float64], minimum: float) -> NDArray[np.intp]:
+    """Indices of the pairs (m, 2) that give each outline one partner at most and the largest sum of IoU."""
+    links = np.flatnonzero(iou >= minimum)
+    if not len(links):
+        return links
+    rows, columns = (np.unique(pairs[links, side], return_inverse=True)[1] for side in (0, 1))
+    n_rows, n_columns = rows.max() + 1, columns.max() + 1
+    if n_rows == n_columns == len(links):
+        return links
+    # Each row may also have a partner of its own that adds nothing: so all rows have one, as the solver wants it.
+    nobody = np.arange(n_rows)
+    worth = np.concatenate([1 + iou[links], np.ones(n_rows)])
+    places = np.concatenate([rows, nobody]), np.concatenate([columns, n_columns + nobody])
+    row, column = min_weight_full_bipartite_matching(coo_array((worth, places)).tocsr(), maximize=True)
+    real = column < n_columns
+    return links[np.isin(rows * n_columns + columns, row[real] * n_columns + column[real])]
 
 
 def counted_in(
@@ -201,25 +305,52 @@ def counted_in(
     ----------
     area_of_interest : (k,) polygons on the map of the outlines
     """
+    within = shapely.union_all(area_of_interest)
+    shapely.prepare(within)
+
+    def mostly_within(outlines: NDArray[np.object_]) -> NDArray[np.bool_]:
+        inside = shapely.covers(within, outlines)
+        edge = np.flatnonzero(~inside & shapely.intersects(within, outlines))
+        inside[edge] = shapely.area(shapely.intersection(within, outlines[edge])) >= shapely.area(outlines[edge]) / 2
+        return inside
+
+    of_predicted, of_reference = mostly_within(predicted), mostly_within(reference)
+    first, second = graph.pairs.T
+    partner_of_predicted, partner_of_reference = first[of_reference[second]], second[of_predicted[first]]
+    of_predicted[partner_of_predicted] = True
+    of_reference[partner_of_reference] = True
+    return of_predicted, of_reference
 
 
 def link_table(
-    graph: OverlapGraph, correspondences: Correspondences, predicted_names: Sequence[Any], reference_names: Sequence[Any]
+    graph: OverlapGraph, correspondences: Correspondences, predicted_names: Iterable[Any], reference_names: Iterable[Any]
 ) -> dict[str, NDArray[np.generic]]:
     """One row for each pair of outlines that share ground, and for each missed and false outline.
 
-    Columns: ``component`` (from 1), ``kind``, ``predicted``, ``reference`` (names, empty where there is none),
-    ``predicted_km2``, ``reference_km2``, ``overlap_km2``, ``predicted_share``, ``reference_share``, ``iou`` (NaN where there is no pair).
+    Columns: ``component`` (from 1), ``kind``, ``predicted``, ``reference`` (names, None where there is none), ``predicted_km2``,
+    ``reference_km2``, ``overlap_km2``, ``predicted_share``, ``reference_share`` (of the area that lies in the other), ``iou``;
+    NaN where there is no pair.
     """
-
-
-def correspondence_table(
-    correspondences: Correspondences, covered: Ground, predicted_names: Sequence[Any], reference_names: Sequence[Any]
-) -> dict[str, NDArray[np.generic]]:
-    """One row for each correspondence, (c,) values each.
-
-    Columns: ``component`` (from 1), ``kind``, ``n_predicted``, ``n_reference``, ``predicted``, ``reference`` (names, comma between),
-    ``predicted_km2``, ``reference_km2`` (NaN where there is none), ``overlap_km2``, ``predicted_share``, ``reference_share``, ``iou``,
-    ``deviation_km2`` (predicted - reference), ``deviation_percent`` (of the reference area), ``size_class`` (of the reference area,
-    of the predicted area where false).
-    """
+    n_predicted, n_reference = len(graph.predicted_m2), len(graph.reference_m2)
+    missed = np.setdiff1d(np.arange(n_reference), graph.pairs[:, 1])
+    false = np.setdiff1d(np.arange(n_predicted), graph.pairs[:, 0])
+    predicted = np.concatenate([graph.pairs[:, 0], np.full(len(missed), -1), false])
+    reference = np.concatenate([graph.pairs[:, 1], missed, np.full(len(false), -1)])
+    component = np.maximum(
+        np.append(correspondences.predicted_component, -1)[predicted], np.append(correspondences.reference_component, -1)[reference]
+    )
+    alone = len(missed) + len(false)
+    columns: dict[str, NDArray[np.generic]] = {
+        "component": component + 1,
+        "kind": correspondences.kind[component].astype(object),
+        "predicted": np.array([*map(str, predicted_names), None], dtype=object)[predicted],
+        "reference": np.array([*map(str, reference_names), None], dtype=object)[reference],
+        "predicted_km2": np.append(graph.predicted_m2, np.nan)[predicted] / 1e6,
+        "reference_km2": np.append(graph.reference_m2, np.nan)[reference] / 1e6,
+        "overlap_km2": np.append(graph.shared_m2, np.full(alone, np.nan)) / 1e6,
+        "predicted_share": np.append(graph.predicted_share, np.full(alone, np.nan)),
+        "reference_share": np.append(graph.reference_share, np.full(alone, np.nan)),
+        "iou": np.append(graph.iou, np.full(alone, np.nan)),
+    }
+    order = np.argsort(component, kind="stable")
+    return {name: values[order] for name, values in columns.items()}
