@@ -21,7 +21,7 @@ POINTS = 64
 """Places on the boundary that may be the upper or the lower end."""
 MOST_OBLIQUE = 70.0
 """Degrees off the fall direction from which on a line does not lead downslope any more."""
-EQUALLY_GOOD = 0.03
+EQUALLY_GOOD = 0.05
 REACH = 3
 MOVES = [
     (row, column) for row in range(REACH + 1) for column in range(-REACH, REACH + 1) if math.gcd(row, column) == 1 and (row or column > 0)
