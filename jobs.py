@@ -33,6 +33,7 @@ PERMAFROST_ACTIONS = ("flag", "drop")
 PERMAFROST_PRESETS = ("custom", "zou_zhao", "ncdc", "obu_probability", "obu_zones", "cci_fraction", "gruber_pzi", "cao_pzi")
 INVENTORY_FORMS = ("rgik", "rgik_release", "rogi_ch", "tprogi", "rgi7", "global2026")
 MATCH_RULES = ("intersection", "overlap", "iou")
+ALLOCATIONS = ("proportional", "optimal")
 STACK_BANDS = ("red", "green", "blue", "nir", "evi", "savi")
 
 
@@ -258,7 +259,9 @@ class DesignSampleJob:
     """A stratified random sample of points to label by eye, from which areas and accuracy follow with confidence intervals.
 
     Strata: predicted rock glacier, a ring of ``ring_width`` metres around it, background of a probability of at least
-    ``high_probability``, the rest. ``size`` 0 = as many as ``standard_error`` of the overall accuracy needs.
+    ``high_probability``, the rest. ``size`` 0 = as many as ``standard_error`` of the overall accuracy needs, when the map
+    is right in the ``anticipated_...`` share (0-1) of each stratum. ``allocation``: points in proportion to a stratum's area,
+    or so that the standard error is smallest; at least ``min_per_stratum`` in each.
     """
 
     command: ClassVar[str] = "design_sample"
@@ -272,7 +275,12 @@ class DesignSampleJob:
     high_probability: float = 0.3
     size: int = 0
     standard_error: float = 0.01
+    allocation: str = "proportional"
     min_per_stratum: int = 50
+    anticipated_predicted: float = 0.8
+    anticipated_ring: float = 0.85
+    anticipated_probable: float = 0.8
+    anticipated_rest: float = 0.99
     seed: int = 1
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from engine.errors import EngineError
 
@@ -47,7 +47,7 @@ class Estimates:
     notes: tuple[str, ...] = ()
 
 
-def estimate(area: Sequence[float] | NDArray[np.float64], counts: NDArray[np.int64], names: Sequence[str] = ()) -> Estimates:
+def estimate(area: ArrayLike, counts: NDArray[np.int64], names: Sequence[str] = ()) -> Estimates:
     """Shares of classes and accuracies from the points of a stratified random sample.
 
     Parameters
@@ -121,7 +121,7 @@ def _ratio(
     return float(ratio), float(np.sqrt(area**2 @ variance) / below)
 
 
-def sample_size(area: Sequence[float], anticipated_accuracy: Sequence[float], standard_error: float) -> int:
+def sample_size(area: ArrayLike, anticipated_accuracy: ArrayLike, standard_error: float) -> int:
     """How many points a wanted standard error of the overall accuracy needs.
 
     Parameters
@@ -138,7 +138,7 @@ def sample_size(area: Sequence[float], anticipated_accuracy: Sequence[float], st
     return math.ceil((weight @ _spread(anticipated_accuracy) / standard_error) ** 2 - 1e-9)
 
 
-def allocation(size: int, area: Sequence[float], anticipated_accuracy: Sequence[float], minimum: int, optimal: bool) -> NDArray[np.int64]:
+def allocation(size: int, area: ArrayLike, anticipated_accuracy: ArrayLike, minimum: int, optimal: bool) -> NDArray[np.int64]:
     """Points of each stratum (h,): in proportion to its area, but at least ``minimum`` wherever there is an area.
 
     Parameters
@@ -167,7 +167,7 @@ def allocation(size: int, area: Sequence[float], anticipated_accuracy: Sequence[
     return points
 
 
-def anticipated_standard_error(area: Sequence[float], anticipated_accuracy: Sequence[float], points: NDArray[np.int64]) -> float:
+def anticipated_standard_error(area: ArrayLike, anticipated_accuracy: ArrayLike, points: NDArray[np.int64]) -> float:
     """Of the overall accuracy, 0-1, with these points (h,) in the strata; of the share of a class too, where it has its own strata.
 
     Source
@@ -179,7 +179,7 @@ def anticipated_standard_error(area: Sequence[float], anticipated_accuracy: Sequ
     return float(np.sqrt(np.sum((weight * _spread(anticipated_accuracy))[there] ** 2 / np.asarray(points)[there])))
 
 
-def _spread(accuracy: Sequence[float]) -> NDArray[np.float64]:
+def _spread(accuracy: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(accuracy, dtype=np.float64)
     spread: NDArray[np.float64] = np.sqrt(values * (1 - values))
     return spread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs import DEVICES, INVENTORY_FORMS, MATCH_RULES, PERMAFROST_ACTIONS, PERMAFROST_PRESETS, SENSORS
+from jobs import ALLOCATIONS, DEVICES, INVENTORY_FORMS, MATCH_RULES, PERMAFROST_ACTIONS, PERMAFROST_PRESETS, SENSORS
 
 MODULES = {
     "prepare": "engine.prepare",
@@ -48,6 +48,7 @@ CHOICES = {
     "permafrost_preset": PERMAFROST_PRESETS,
     "form": INVENTORY_FORMS,
     "match_rule": MATCH_RULES,
+    "allocation": ALLOCATIONS,
 }
 
 HELP = {
@@ -168,7 +169,7 @@ HELP = {
     ("compare_inventories", "changed_iou"): "outlines that share less than this over their joint area have changed, 0-1",
     ("compare_inventories", "resolution"): "pixel size of the agreement raster, metres",
     ("design_sample", "predicted"): "the outlines whose accuracy is wanted",
-    ("design_sample", "output"): "the points to write (.gpkg, .geojson)",
+    ("design_sample", "output"): "the points to write (.gpkg, .geojson, .fgb)",
     ("design_sample", "predicted_layer"): "layer of the predicted file, where it holds several",
     ("design_sample", "area_of_interest"): "polygons of the area that was mapped; the extent of the outlines or the raster when not given",
     ("design_sample", "area_of_interest_layer"): "layer of that file, where it holds several",
@@ -177,11 +178,16 @@ HELP = {
     ("design_sample", "high_probability"): "probability from which background is a stratum of its own, 0-1",
     ("design_sample", "size"): "number of points; 0: as many as the standard error needs",
     ("design_sample", "standard_error"): "wanted standard error of the overall accuracy, 0-1",
+    ("design_sample", "allocation"): "in proportion to the strata's areas, or for the smallest standard error",
     ("design_sample", "min_per_stratum"): "fewest points in a stratum",
+    ("design_sample", "anticipated_predicted"): "share of the predicted rock glaciers that is expected to be right, 0-1",
+    ("design_sample", "anticipated_ring"): "share of the ring around them that is expected to be right as background, 0-1",
+    ("design_sample", "anticipated_probable"): "share of the probable background that is expected to be right as background, 0-1",
+    ("design_sample", "anticipated_rest"): "share of the rest that is expected to be right as background, 0-1",
     ("design_sample", "seed"): "number that the random choice starts from",
     ("estimate_area", "sample"): "the labelled points",
     ("estimate_area", "sample_layer"): "layer of that file, where it holds several",
-    ("estimate_area", "reference_field"): "field that holds what the person saw: 1 rock glacier, 0 not",
+    ("estimate_area", "reference_field"): "field that holds what the person saw: 1 rock glacier, 0 not, -1 cannot tell",
     ("estimate_area", "table"): "table to write (.csv, .gpkg)",
     ("estimate_area", "json"): "all numbers, to write (.json)",
     ("detect", "models_folders"): "a further folder that holds model folders; may be given more than once",

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from jobs import (
+    ALLOCATIONS,
     DEVICES,
     INVENTORY_FORMS,
     MATCH_RULES,
@@ -190,6 +191,9 @@ def _check_design_sample(job: DesignSampleJob) -> None:
     _hold(job, "high_probability", 0 < job.high_probability < 1, "must be a probability between 0 and 1")
     _hold(job, "size", job.size >= 0, "must be a number of points, or 0 to have it worked out")
     _hold(job, "standard_error", 0 < job.standard_error < 1, "must lie between 0 and 1")
+    _hold(job, "allocation", job.allocation in ALLOCATIONS, f"must be one of {', '.join(ALLOCATIONS)}")
+    for name in ("anticipated_predicted", "anticipated_ring", "anticipated_probable", "anticipated_rest"):
+        _hold(job, name, 0 <= getattr(job, name) <= 1, "must be a share between 0 and 1")
     _hold(job, "min_per_stratum", job.min_per_stratum >= 2, "must be 2 or more: with one point there is no confidence interval")
     _check_files(job.predicted, {"output": job.output}, job.area_of_interest, job.probability)
     _check_polygon_files(job.output)

@@ -153,6 +153,48 @@ def _postprocess_summary(result: Mapping[str, Any]) -> list[str]:
     return [f"{result['output']}: {result['count']} outlines, {result['total_area_km2']:.3f} km2"]
 
 
+def _design_sample_summary(result: Mapping[str, Any]) -> list[str]:
+    rows = [f"{row['stratum']:<10}{row['points']:>6} points {row['area_km2']:>12.3f} km2" for row in result["strata"]]
+    expected = f"expected: area of rock glaciers ± {result['anticipated_area_ci_km2']:.3f} km2 (95 %)"
+    return [f"{result['output']}: {result['count']} points to label", *rows, expected]
+
+
+def _estimate_area_summary(result: Mapping[str, Any]) -> list[str]:
+    def told(figure: Mapping[str, float], unit: str = "", decimals: int = 3) -> str:
+        if math.isnan(figure["estimate"]):
+            return "unknown"
+        half = "unknown" if math.isnan(figure["ci95"]) else f"{figure['ci95']:.{decimals}f}"
+        return f"{figure['estimate']:.{decimals}f} ± {half}{unit} (95 %)"
+
+    rock_glacier = {name: result[name]["rock_glacier"] for name in ("users_accuracy", "producers_accuracy")}
+    return [
+        f"area of rock glaciers  {told(result['area'], ' km2')}; mapped {result['mapped_area_km2']:.3f} km2",
+        f"user's accuracy        {told(rock_glacier['users_accuracy'])}",
+        f"producer's accuracy    {told(rock_glacier['producers_accuracy'])}",
+        f"overall accuracy       {told(result['overall_accuracy'], decimals=4)}",
+        f"from {result['labelled']} of {result['points']} points",
+    ]
+
+
+def _assess_summary(result: Mapping[str, Any]) -> list[str]:
+    name, both, iou = result["settings"]["match_rule"], result["areas"]["matched"], result["pixels"]["rock_glacier"]["iou"]
+    rule = result["objects"][name]
+    lines = [
+        f"{rule['matched_reference']} of {rule['reference']} reference outlines found, {rule['missed']} missed (rule {name})",
+        f"{rule['matched_predicted']} of {rule['predicted']} predicted outlines right, {rule['false']} false",
+    ]
+    for accuracy, words in (("producers_accuracy", "producer's accuracy"), ("users_accuracy", "user's accuracy")):
+        interval = rule[f"{accuracy}_interval"]
+        known = interval and f"{rule[accuracy]:.4f} (95 % interval {interval[0]:.4f}-{interval[1]:.4f})"
+        lines.append(f"{words:<20}{known or 'unknown'}")
+    if both["deviation_percent"] is not None:
+        lines.append(
+            f"{'area':<20}{both['predicted_km2']:.3f} km2 against {both['reference_km2']:.3f} km2, {both['deviation_percent']:+.2f} %"
+        )
+    lines.append(f"{'IoU':<20}{'unknown' if iou is None else f'{iou:.4f}'}")
+    return [*lines, *(result[output] for output in ("output", "table", "json", "report", "figures") if result[output])]
+
+
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
     columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
     rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
@@ -174,6 +216,9 @@ SUMMARIES = {
     "prepare": _prepare_summary,
     "detect": _detect_summary,
     "postprocess": _postprocess_summary,
+    "design_sample": _design_sample_summary,
+    "estimate_area": _estimate_area_summary,
+    "assess": _assess_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,
 }

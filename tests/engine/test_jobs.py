@@ -154,6 +154,8 @@ def test_every_command_has_a_job() -> None:
         (DESIGN, {"standard_error": 0.0}),
         (DESIGN, {"min_per_stratum": 1}),
         (DESIGN, {"ring_width": -1.0}),
+        (DESIGN, {"allocation": "equal"}),
+        (DESIGN, {"anticipated_rest": 1.1}),
     ],
     ids=str,
 )
