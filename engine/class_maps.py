@@ -215,7 +215,7 @@ class RasterMap:
         area = {OTHER: np.zeros(len(outlines)), COUNTED: np.zeros(len(outlines))}
         pieces: dict[int, list[shapely.Geometry]] = {OTHER: [], COUNTED: []}
         owners: dict[int, list[int]] = {OTHER: [], COUNTED: []}
-        for placed in _placements(outlines, crs, map_crs):
+        for placed in placements(outlines, crs, map_crs):
             on_cells = _moved(placed, ~self.dataset.transform)
             windows, whole = self._windows(on_cells, buffer)
             touched = np.flatnonzero((windows[:, 2:] > windows[:, :2]).all(axis=1))
@@ -340,7 +340,7 @@ class PolygonMap:
         """As :meth:`RasterMap.fraction`. Polygons have no cells: ``buffer`` adds nothing."""
         counted_area = np.zeros(len(outlines))
         known_area = geodesic_area(outlines, crs) if self.extent is None else np.zeros(len(outlines))
-        for placed in _placements(outlines, crs, self.crs):
+        for placed in placements(outlines, crs, self.crs):
             reporter.check_cancelled()
             counted = _within(placed, self.counted)
             unknown = shapely.difference(_within(placed, self.unknown), counted)
@@ -389,7 +389,7 @@ def _within(outlines: NDArray[np.object_], polygons: NDArray[np.object_]) -> NDA
     return parts
 
 
-def _placements(outlines: NDArray[np.object_], crs: CRS, map_crs: CRS) -> Iterator[NDArray[np.object_]]:
+def placements(outlines: NDArray[np.object_], crs: CRS, map_crs: CRS) -> Iterator[NDArray[np.object_]]:
     """Outlines in map units of ``map_crs``; in a geographic one also a turn further east and west.
 
     Outlines that cross the antimeridian stay whole, and maps may count longitudes from -180 or from 0.
