@@ -23,7 +23,7 @@ from engine import __version__, rasters
 from engine.card import ModelCard, find_model
 from engine.inference import Network, open_network
 from engine.outputs import whole_file
-from engine.rasters import Grid
+from engine.rasters import PASSPORT, Grid
 from engine.reporting import Reporter, StagedReporter
 from engine.search_area import SearchArea
 from engine.stack import Channels, check_stack, choose_channels, observed, read_channels
@@ -34,7 +34,6 @@ from jobs import DetectJob
 
 T = TypeVar("T")
 R = TypeVar("R")
-PASSPORT = "ROCK_GLACIER_MAPPER"
 SAME_GSD = 0.05
 """A stack whose pixels are within 5 % of the model's is read as it is: resampling would blur more than it mends."""
 WARNED_GSD_FACTOR = 2.0

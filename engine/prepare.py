@@ -16,12 +16,9 @@ from rasterio.windows import Window
 
 from engine import __version__, indices, rasters, sensors
 from engine.errors import EngineError
-from engine.rasters import Grid
+from engine.rasters import PASSPORT, Grid
 from engine.reporting import Reporter, StagedReporter
 from jobs import STACK_BANDS, PrepareJob
-
-PASSPORT = "ROCK_GLACIER_MAPPER"
-"""Namespace of the stack's tags."""
 
 FINEST_DIVISION = 20
 """Of a scene's pixel; a slip of the keyboard would fill the disk."""

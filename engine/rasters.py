@@ -33,6 +33,9 @@ LARGEST_EXTENT_M = 2_000_000
 
 WGS84 = Geod(ellps="WGS84")
 
+PASSPORT = "ROCK_GLACIER_MAPPER"
+"""Namespace of the tags in which the rasters that the engine writes say how they came about."""
+
 
 @dataclass(frozen=True)
 class Grid:
