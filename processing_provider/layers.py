@@ -84,6 +84,7 @@ PROBABILITY = NamedStyle("probability")
 TILE_POLYGONS = NamedStyle("tile_polygons")
 OUTLINES = NamedStyle("outlines")
 REFERENCE_OUTLINES = NamedStyle("reference_outlines")
+CORRESPONDENCES = NamedStyle("correspondences")
 
-LOADED_IN_ORDER = (TRUE_COLOUR, PROBABILITY, TILE_POLYGONS, OUTLINES)
+LOADED_IN_ORDER = (TRUE_COLOUR, PROBABILITY, TILE_POLYGONS, OUTLINES, CORRESPONDENCES)
 """From the bottom of the map to its top."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .assess_accuracy import AssessAccuracy
 from .chain import CHAIN_FILE, RockGlacierChain
 from .detect_rock_glaciers import DetectRockGlaciers
 from .postprocess_polygons import PostprocessPolygons
@@ -41,7 +42,7 @@ class RockGlacierProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Called by QGIS, at every refresh of the toolbox too."""
-        for algorithm in (PrepareSpectralStack, DetectRockGlaciers, PostprocessPolygons):
+        for algorithm in (PrepareSpectralStack, DetectRockGlaciers, PostprocessPolygons, AssessAccuracy):
             self.addAlgorithm(algorithm())
         # A model knows its outputs by looking its steps up in the registry, which holds this provider only once it is added.
         if QgsApplication.processingRegistry().providerById(self.id()) is not None:
