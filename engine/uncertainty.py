@@ -76,10 +76,11 @@ def uncertainty(
     its area the pixels of at least ``hi`` that hang together with it, are nearer to it than to any other outline, and are no
     farther from it than the radius of a circle of its area. So area_lo_km2 <= area <= area_hi_km2, and no ground counts twice.
 
-    The reliability of a section is 2 (high) where the belt between the two contours is at most 2 pixels wide, half of it in its
-    middle: as sharp as imagery of this pixel size and a blend of tiles can show; 1 (medium) up to 5 pixels; 0 (low) where it is wider
-    or there is no contour within 5 pixels of the boundary. The width is that of the samples between the levels on lines across
-    the boundary, the section's that of its median line.
+    The reliability of a section is a proposal: 2 (high) where the belt between the two contours is at most 2 pixels wide, as sharp
+    as a boundary can be in imagery of this pixel size; 1 (medium) up to 5 pixels; 0 (low) where it is wider or there is no contour
+    within 5 pixels of the boundary. The width is the length that a line across the boundary has between the levels, the section's
+    that of its median line. On 20 simulated scenes of 10 m, the boundary of outlines that lie on a rock glacier was 21 m (median)
+    from the true boundary where the belt was at most 2 pixels wide, 36 m up to 5 pixels, and 62 m beyond.
 
     Parameters
     ----------
