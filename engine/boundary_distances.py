@@ -138,27 +138,34 @@ def _distances(places: NDArray[np.float64], start: NDArray[np.float64], end: NDA
         lines = shapely.multilinestrings(shapely.linestrings(np.stack([start, end], axis=1)))
         shapely.prepare(lines)
         return np.asarray(shapely.distance(lines, shapely.points(places)))
-    middle = start.mean(axis=0)
+    middle = start[0]
     along = end - start
     length = np.hypot(along[:, 0], along[:, 1])
     along /= length[:, None]
     across = np.column_stack([-along[:, 1], along[:, 0]])
     places, start = places - middle, start - middle
-    beyond = places @ along.T - np.sum(start * along, axis=1)
-    beyond -= np.clip(beyond, 0, length)
-    beside = places @ across.T - np.sum(start * across, axis=1)
-    return np.sqrt((beyond**2 + beside**2).min(axis=1))
+    beyond = places @ along.T
+    beyond -= np.einsum("ij,ij->i", start, along)
+    beyond -= np.minimum(np.maximum(beyond, 0), length)
+    beside = places @ across.T
+    beside -= np.einsum("ij,ij->i", start, across)
+    np.square(beyond, out=beyond)
+    np.square(beside, out=beside)
+    beyond += beside
+    return np.sqrt(beyond.min(axis=1))
 
 
 def _compared(predicted: NDArray[np.object_], reference: NDArray[np.object_], pixel_size: float) -> _Figures:
     """The figures of some pairs in metres."""
     count = len(predicted)
-    # threads must not share prepared geometries, and a caller may give an outline in several pairs
+    # copies: threads must not share prepared geometries, and a caller may give an outline in several pairs
     predicted, reference = shapely.force_2d(predicted), shapely.force_2d(reference)
+    shapely.prepare(predicted)
+    shapely.prepare(reference)
     figures = _boundary_iou(predicted, reference, {"1px": pixel_size, "2px": 2 * pixel_size, "5px": 5 * pixel_size, "10m": 10.0})
     ours, theirs = _Boundaries.of(predicted, pixel_size), _Boundaries.of(reference, pixel_size)
     there, back = ours.distances_to(theirs), theirs.distances_to(ours)
-    signed = np.where(_inside(ours, reference), -there, there)
+    signed = np.where(shapely.contains_xy(reference[ours.owner], ours.places), -there, there)
     both = np.concatenate([there, back])
     weight, owner = np.concatenate([ours.weight, theirs.weight]), np.concatenate([ours.owner, theirs.owner])
     farthest = np.zeros(count)
@@ -175,14 +182,6 @@ def _compared(predicted: NDArray[np.object_], reference: NDArray[np.object_], pi
     return figures
 
 
-def _inside(boundaries: _Boundaries, outlines: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Which points (v,) lie in the outline of the same index."""
-    shapely.prepare(outlines)
-    inside = shapely.contains_xy(outlines[boundaries.owner], boundaries.places)
-    shapely.destroy_prepared(outlines)
-    return np.asarray(inside)
-
-
 def _boundary_iou(predicted: NDArray[np.object_], reference: NDArray[np.object_], widths: Mapping[str, float]) -> _Figures:
     """Boundary IoU of pairs in metres, with strips of some widths inside the boundaries.
 
@@ -197,13 +196,21 @@ def _boundary_iou(predicted: NDArray[np.object_], reference: NDArray[np.object_]
         core, other_core = shapely.buffer(predicted, -width), shapely.buffer(reference, -width)
         common = (
             shared
-            - shapely.area(shapely.intersection(core, reference))
-            - shapely.area(shapely.intersection(other_core, predicted))
+            - _shared_with(core, reference)
+            - _shared_with(other_core, predicted)
             + shapely.area(shapely.intersection(core, other_core))
         )
         joint = whole - shapely.area(core) - shapely.area(other_core) - common
         of_width[width] = np.clip(common / joint, 0, 1)
     return {f"boundary_iou_{name}": of_width[width] for name, width in widths.items()}
+
+
+def _shared_with(cores: NDArray[np.object_], prepared: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Area (n,) that cores share with outlines; most of them lie in there whole, which a prepared outline knows at once."""
+    area = shapely.area(cores)
+    cut = np.flatnonzero(~shapely.contains_properly(prepared, cores) & (area > 0))
+    area[cut] = shapely.area(shapely.intersection(cores[cut], prepared[cut]))
+    return area
 
 
 def _means(values: NDArray[np.float64], weight: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> NDArray[np.float64]:
@@ -215,7 +222,8 @@ def _quantiles(
     values: NDArray[np.float64], weight: NDArray[np.float64], owner: NDArray[np.intp], count: int, share: float
 ) -> NDArray[np.float64]:
     """The value of each owner that ``share`` of its weight does not exceed, (count,)."""
-    order = np.lexsort((values, owner))
+    # one key for both: several times faster than np.lexsort
+    order = np.argsort((values - values.min()) / (np.ptp(values) + 1) + owner)
     reached = np.cumsum(weight[order])
     totals = np.bincount(owner, weight, minlength=count)
     wanted = np.cumsum(totals) - (1 - share) * totals
