@@ -37,7 +37,7 @@ from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.report import page, size_ranges
 from engine.reporting import Reporter
 from engine.terminal import plain
-from engine.vectors import PolygonLayer, read_polygons, write_polygons, write_table
+from engine.vectors import PolygonLayer, read_polygons, written_polygons, written_table
 from jobs import MATCH_RULES, AssessJob
 
 Fields = dict[str, NDArray[np.generic]]
@@ -255,10 +255,10 @@ def _write(job: AssessJob, assessment: Assessment, reporter: Reporter) -> None:
 
         if job.output:
             layer = PolygonLayer(*_correspondence_layer(assessment))
-            write_polygons(place(job.output), layer, "correspondences", "MultiPolygon")
+            files.enter_context(written_polygons(job.output, layer, "correspondences", "MultiPolygon"))
         if job.table:
             columns = link_table(assessment.graph, assessment.correspondences, assessment.predicted.names, assessment.reference.names)
-            write_table(place(job.table), columns, "correspondences")
+            files.enter_context(written_table(job.table, columns, "correspondences"))
         if job.json:
             write_json(place(job.json), assessment.numbers)
         if job.report:
@@ -336,8 +336,7 @@ def _correspondence_layer(assessment: Assessment) -> tuple[NDArray[np.object_], 
         own[f"matched_{rule}"] = np.concatenate([match.predicted, match.reference]).astype(np.int32)
     fields: Fields = {"component": component + 1, "kind": of_component.pop("kind")[component], **own}
     fields |= {name: values[component] for name, values in of_component.items()}
-    parts, row = shapely.get_parts(np.concatenate([outlines.geometries for outlines, _ in sides]), return_index=True)
-    outlines = shapely.multipolygons(parts, indices=row)
+    outlines = np.concatenate([outlines.geometries for outlines, _ in sides])
     order = np.lexsort((fields["side"].astype(str), component))
     return outlines[order], assessment.crs, {name: values[order] for name, values in fields.items()}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from engine.errors import EngineError
 from engine.outputs import whole_file
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
+
+MULTIPOLYGON_OF_ONE = struct.pack("<BII", 1, 6, 1)
+"""What comes before a polygon's well-known binary (little-endian, as shapely writes it) to make a MultiPolygon of it."""
 
 GPKG_VERSION = "1.2"
 """Of the GeoPackages written: the GDAL of QGIS 3.40 on several systems warns of 1.4, the default of the engine's own."""
@@ -97,10 +102,18 @@ def write_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str,
     EngineError
         ``output_format`` for an unknown suffix; ``output_folder``, ``disk_full`` from :func:`engine.outputs.whole_file`.
     """
+    with written_polygons(path, layer, name, geometry_type):
+        pass
+
+
+@contextmanager
+def written_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str, geometry_type: str = "Polygon") -> Iterator[None]:
+    """As :func:`write_polygons`; the file takes its name when the block ends without an error, so that several do so together."""
     driver = driver_for(path)
     with whole_file(path) as place:
         write_layer(place, layer, name, geometry_type, driver)
         _check_written(place, len(layer), driver)
+        yield
 
 
 def _check_written(place: Path, count: int, driver: str) -> None:
@@ -130,11 +143,15 @@ def write_layer(
     append: bool = False,
     layer_options: Mapping[str, str] | None = None,
 ) -> None:
-    """Write or append to a layer of a file that is not yet anybody's output."""
+    """Write or append to a layer of a file that is not yet anybody's output; in one of MultiPolygon, polygons become such."""
+    wkb = shapely.to_wkb(layer.geometries)
+    if geometry_type == "MultiPolygon":
+        for index in np.flatnonzero(shapely.get_type_id(layer.geometries) == 3):
+            wkb[index] = MULTIPOLYGON_OF_ONE + wkb[index]
     try:
         pyogrio.raw.write(
             place,
-            shapely.to_wkb(layer.geometries),
+            wkb,
             [np.ma.getdata(values) for values in layer.fields.values()],
             list(layer.fields),
             field_mask=[np.ma.getmaskarray(values) for values in layer.fields.values()],
@@ -176,6 +193,13 @@ def write_table(path: str | os.PathLike[str], fields: Mapping[str, NDArray[np.ge
     EngineError
         ``output_format`` for an unknown suffix; those of :func:`engine.outputs.whole_file`.
     """
+    with written_table(path, fields, name):
+        pass
+
+
+@contextmanager
+def written_table(path: str | os.PathLike[str], fields: Mapping[str, NDArray[np.generic]], name: str) -> Iterator[None]:
+    """As :func:`write_table`; the file takes its name when the block ends without an error, so that several do so together."""
     driver = {".csv": "CSV", ".gpkg": "GPKG"}.get(Path(path).suffix.lower())
     if driver is None:
         raise EngineError("output_format", f"{path}: tables are written as .csv or .gpkg; give the file one of these endings.")
@@ -189,3 +213,4 @@ def write_table(path: str | os.PathLike[str], fields: Mapping[str, NDArray[np.ge
             pyogrio.raw.write(place, None, values, list(fields), masks, layer=name, driver=driver, dataset_options=options)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
             raise OSError(str(error)) from error
+        yield
