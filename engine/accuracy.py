@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.features import rasterize
 from rasterio.io import DatasetReader
-from rasterio.windows import transform as window_transform
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import binomtest, linregress
@@ -81,6 +80,10 @@ PIXEL_FIGURES = {
 def size_class(area_km2: NDArray[np.float64]) -> NDArray[np.str_]:
     """The size class of each area, (n,) of :data:`SIZE_CLASSES`."""
     return np.array(SIZE_CLASSES)[np.digitize(area_km2, SIZE_LIMITS_KM2)]
+
+
+WINDOW = 2048
+"""Rows and columns of a raster that are counted at a time."""
 
 
 def object_accuracy(matched_reference: int, reference: int, matched_predicted: int, predicted: int) -> dict[str, Any]:
@@ -467,8 +470,8 @@ def confusion_of_pixels(
     turned = Affine.translation(shapely.bounds(placed[0])[0, 0] - grid.bounds[0], 0) @ grid.transform
     trees = [shapely.STRtree(layer) for layer in placed[1:]]
     counts = np.zeros(4, dtype=np.int64)
-    for window in windows(grid, 2048, 2048):
-        place = window_transform(window, turned)
+    for window in windows(grid, WINDOW, WINDOW):
+        place = turned @ Affine.translation(window.col_off, window.row_off)
         shape = int(window.height), int(window.width)
         corners = [place @ corner for corner in ((0, 0), (shape[1], 0), (shape[1], shape[0]), (0, shape[0]))]
         counted = np.isfinite(read_observed(raster, [1], window)[0])

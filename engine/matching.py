@@ -104,7 +104,8 @@ def overlaps(
     RGI 7.0, rgi6_links: links below 5 % of area are left out.
     """
     predicted_m2, reference_m2 = areas_m2(predicted, crs, check), areas_m2(reference, crs, check)
-    candidates = shapely.STRtree(reference).query(predicted).T
+    candidates = shapely.STRtree(reference).query(predicted)
+    candidates = candidates[:, np.lexsort(candidates[::-1])].T
 
     def shared(part: slice) -> NDArray[np.float64]:
         start, stop = np.searchsorted(candidates[:, 0], [part.start, part.stop])
