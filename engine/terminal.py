@@ -153,6 +153,21 @@ def _postprocess_summary(result: Mapping[str, Any]) -> list[str]:
     return [f"{result['output']}: {result['count']} outlines, {result['total_area_km2']:.3f} km2"]
 
 
+def _compare_inventories_summary(result: Mapping[str, Any]) -> list[str]:
+    lines = [f"{row['name']}: {row['count']} outlines, {row['total_area_km2']:.3f} km2" for row in result["inventories"]]
+    if result["new"] is not None:
+        names = ("new", "missed", "split", "merged", "regrouped", "changed", "unchanged")
+        lines.append(", ".join(f"{result[name]} {name}" for name in names))
+    if result["bias"] is not None:
+        lines.append(f"{result['n_consensus']} consensus outlines, {result['n_disagreements']} pieces of disagreement")
+        lines.append(f"{result['held_by_all_km2']:.3f} km2 held by all, {result['held_by_any_km2']:.3f} km2 by any")
+        lines += [
+            f"{row['inventory']}: {row['missed']} missed, {row['extra']} extra, areas {row['area_deviation_percent']:+.1f} %"
+            for row in result["bias"]
+        ]
+    return lines
+
+
 def _design_sample_summary(result: Mapping[str, Any]) -> list[str]:
     rows = [f"{row['stratum']:<10}{row['points']:>6} points {row['area_km2']:>12.3f} km2" for row in result["strata"]]
     expected = f"expected: area of rock glaciers ± {result['anticipated_area_ci_km2']:.3f} km2 (95 %)"
@@ -176,6 +191,11 @@ def _estimate_area_summary(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _attributes_summary(result: Mapping[str, Any]) -> list[str]:
+    terrain = f", {result['with_terrain']} with terrain" if result["with_terrain"] is not None else ""
+    return [f"{result['output']}: {result['count']} outlines{terrain}, {result['total_area_km2']:.3f} km2"]
+
+
 def _assess_summary(result: Mapping[str, Any]) -> list[str]:
     name, both, iou = result["settings"]["match_rule"], result["areas"]["matched"], result["pixels"]["rock_glacier"]["iou"]
     rule = result["objects"][name]
@@ -193,6 +213,16 @@ def _assess_summary(result: Mapping[str, Any]) -> list[str]:
         )
     lines.append(f"{'IoU':<20}{'unknown' if iou is None else f'{iou:.4f}'}")
     return [*lines, *(result[output] for output in ("output", "table", "json", "report", "figures") if result[output])]
+
+
+def _export_inventory_summary(result: Mapping[str, Any]) -> list[str]:
+    layers = ", ".join(f"{count} in {name}" for name, count in result["layers"].items())
+    return [", ".join(result["files"]), f"form {result['form']}: {layers}"]
+
+
+def _import_inventory_summary(result: Mapping[str, Any]) -> list[str]:
+    form = f"form {result['form']}" if result["form"] else "no known form"
+    return [f"{result['output']}: {result['count']} outlines, {form}"]
 
 
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
@@ -216,9 +246,13 @@ SUMMARIES = {
     "prepare": _prepare_summary,
     "detect": _detect_summary,
     "postprocess": _postprocess_summary,
+    "compare_inventories": _compare_inventories_summary,
     "design_sample": _design_sample_summary,
     "estimate_area": _estimate_area_summary,
+    "attributes": _attributes_summary,
     "assess": _assess_summary,
+    "export_inventory": _export_inventory_summary,
+    "import_inventory": _import_inventory_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,
 }
