@@ -84,20 +84,34 @@ def _sun(latitude: float, elevation: float, months: tuple[int, ...]) -> Sun:
     return Sun(np.degrees(azimuth[risen]), 90 - zenith_degrees, direct, float(diffuse.sum()))
 
 
-def horizons(
-    elevation: ElevationGrid, rows: NDArray[np.intp], columns: NDArray[np.intp], search_m: float = SEARCH_M
-) -> NDArray[np.float32]:
-    """Tangent of the angle between the horizontal and the horizon, (SECTORS, k) for k cells of a grid, one row a direction.
+@dataclass(frozen=True)
+class Surroundings:
+    """Elevation made ready for looking around: ``flat`` float32, rows of ``line`` cells end to end, ``reach`` cells more on each side."""
 
-    0 where nothing rises above the cell. Ground that is unknown or beyond the grid hides nothing. What is looked at lies
-    ever farther apart with distance (:data:`STRIDE`), as what hides the sun does not grow narrower with it.
+    flat: NDArray[np.float32]
+    line: int
+    reach: int
+    cell: tuple[float, float]
+
+    @classmethod
+    def of(cls, elevation: ElevationGrid, search_m: float = SEARCH_M) -> Surroundings:
+        """Elevation as far as it goes; ground that is unknown or beyond the grid hides nothing."""
+        reach = min(math.ceil(search_m / min(elevation.cell)), max(elevation.values.shape))
+        rows, columns = elevation.values.shape
+        z = np.full((rows + 2 * reach, columns + 2 * reach), -1e6, dtype=np.float32)
+        inner = z[reach : reach + rows, reach : reach + columns]
+        np.copyto(inner, elevation.values, where=np.isfinite(elevation.values), casting="same_kind")
+        return cls(z.ravel(), z.shape[1], reach, elevation.cell)
+
+
+def horizons(surroundings: Surroundings, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Tangent of the angle between the horizontal and the horizon, (SECTORS, k) for k cells of the grid, one row a direction.
+
+    0 where nothing rises above the cell. The places looked at lie ever farther apart with distance (:data:`STRIDE`).
     """
-    width, height = elevation.cell
-    reach = min(math.ceil(search_m / min(width, height)), max(elevation.values.shape))
-    z = np.pad(np.where(np.isfinite(elevation.values), elevation.values, -1e6).astype(np.float32), reach, constant_values=-1e6)
-    line = z.shape[1]
+    width, height = surroundings.cell
+    reach, line, flat = surroundings.reach, surroundings.line, surroundings.flat
     farthest = reach * line + reach
-    flat = z.ravel()
     cells = (rows + reach) * line + columns + reach - farthest
     here = flat[cells + farthest]
     highest = np.zeros((SECTORS, len(cells)), dtype=np.float32)

@@ -65,7 +65,8 @@ def elevation_around(
     """Elevation around a place, read from the window of an open elevation model that is needed.
 
     As the model has it where its grid is north-up in ``crs``; resampled otherwise: cubic on cells of the same size or finer, the
-    mean of the cells on coarser ones. Its first band counts; its unit is taken as metres.
+    mean of the cells on coarser ones. Its first band counts, with the file's scale and
+    offset; its unit is taken as metres.
 
     Parameters
     ----------
@@ -103,7 +104,8 @@ def elevation_around(
         with on_grid(dataset, grid, finer=Resampling.cubic) as source:
             values = read_observed(source, [1])[0]
         place = grid.transform
-    return ElevationGrid(values.astype(np.float64), place, crs) if np.isfinite(values).any() else None
+    metres = values.astype(np.float64) * dataset.scales[0] + dataset.offsets[0]
+    return ElevationGrid(metres, place, crs) if np.isfinite(values).any() else None
 
 
 def cell_size(dataset: DatasetReader) -> float:

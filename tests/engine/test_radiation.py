@@ -13,7 +13,7 @@ from pyproj import CRS
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from engine import radiation as module
-from engine.radiation import SECTORS, horizons, months_of, radiation, sky_view, sun
+from engine.radiation import SECTORS, Surroundings, horizons, months_of, radiation, sky_view, sun
 from engine.terrain import ElevationGrid, horn
 
 YEAR = tuple(range(1, 13))
@@ -22,6 +22,10 @@ OPEN = np.zeros((SECTORS, 1), dtype=np.float32)
 
 def grid(values: Any, cell: float = 30.0) -> ElevationGrid:
     return ElevationGrid(np.asarray(values, dtype=np.float64), Affine(cell, 0, 600_000, 0, -cell, 3_100_000), CRS.from_epsg(32645))
+
+
+def looking(values: Any) -> Surroundings:
+    return Surroundings.of(grid(values))
 
 
 def on(slope: float, aspect: float, latitude: float = 28.0, months: tuple[int, ...] = YEAR, horizon: Any = OPEN) -> float:
@@ -99,32 +103,32 @@ class TestHorizons:
     def test_a_wall_from_20_cells_on(self, sector, wall):
         values = np.full((61, 61), 4000.0)
         values[wall] += 600
-        found = horizons(grid(values), np.array([30]), np.array([30]))[:, 0]
+        found = horizons(looking(values), np.array([30]), np.array([30]))[:, 0]
         assert found[sector] == pytest.approx(600 / (20 * 30), rel=0.08)  # the places looked at lie 7 % of the way apart
         assert found[(sector + 18) % SECTORS] == 0
 
     def test_a_slope_rises_to_its_own_horizon(self):
         rows, _ = np.mgrid[:61, :61]
-        found = horizons(grid(5000 - 0.5 * 30 * rows), np.array([40]), np.array([30]))[:, 0]
+        found = horizons(looking(5000 - 0.5 * 30 * rows), np.array([40]), np.array([30]))[:, 0]
         assert found[0] == pytest.approx(0.5) and found[18] == 0 and found[3] == pytest.approx(0.5 * np.cos(np.radians(30)), abs=0.025)
 
     def test_unknown_ground_hides_nothing(self):
         values = np.full((31, 31), np.nan)
         values[15, 15] = 4000
-        assert (horizons(grid(values), np.array([15, 15]), np.array([15, 15])) == 0).all()
+        assert (horizons(looking(values), np.array([15, 15]), np.array([15, 15])) == 0).all()
 
     def test_no_cells(self):
-        assert horizons(grid(np.zeros((5, 5))), np.empty(0, np.intp), np.empty(0, np.intp)).shape == (SECTORS, 0)
+        assert horizons(looking(np.zeros((5, 5))), np.empty(0, np.intp), np.empty(0, np.intp)).shape == (SECTORS, 0)
 
     def test_shade_of_a_wall_to_the_south(self):
         values = np.full((61, 61), 4000.0)
         values[32:, :] += 100
         place = np.array([30]), np.array([30])
         shaded, sunny = (
-            radiation(np.zeros(1), np.array([np.nan]), horizons(grid(z), *place), sun(46, 4000, YEAR))[0] for z in (values, 0 * values)
+            radiation(np.zeros(1), np.array([np.nan]), horizons(looking(z), *place), sun(46, 4000, YEAR))[0] for z in (values, 0 * values)
         )
         assert shaded < 0.6 * sunny
-        behind = radiation(np.zeros(1), np.array([np.nan]), horizons(grid(values[::-1]), *place), sun(46, 4000, YEAR))[0]
+        behind = radiation(np.zeros(1), np.array([np.nan]), horizons(looking(values[::-1]), *place), sun(46, 4000, YEAR))[0]
         assert shaded < behind < sunny
 
     def test_against_looking_at_every_cell_of_the_way(self):
@@ -147,7 +151,7 @@ class TestHorizons:
             incidence = np.cos(s) * np.sin(h) + np.sin(s) * np.cos(h) * np.cos(z_ - a)
             every_tenth = tangent[::10, None].astype(np.float32)
             exact.append((here.direct * np.maximum(incidence, 0) * shone).sum() + here.diffuse * sky_view(s[None], a[None], every_tenth)[0])
-        found = radiation(slope[rows, columns], aspect[rows, columns], horizons(terrain, rows, columns), here)
-        assert np.degrees(np.arctan(horizons(terrain, rows, columns))).max() > 20 and 20 < np.nanmean(slope) < 35
+        found = radiation(slope[rows, columns], aspect[rows, columns], horizons(looking(rough), rows, columns), here)
+        assert np.degrees(np.arctan(horizons(looking(rough), rows, columns))).max() > 20 and 20 < np.nanmean(slope) < 35
         assert np.abs(found / exact - 1).max() < 0.1
         assert found.mean() == pytest.approx(np.mean(exact), rel=0.01)
