@@ -94,7 +94,7 @@ def detect(job: DetectJob, reporter: Reporter) -> dict[str, Any]:
         with (
             rasters.on_grid(dataset, grid) as source,
             whole_file(job.output) as place,
-            _probability_rows(job, own, grid, mask, _passport(job, card, plan), reporter) as rows,
+            _probability_rows(job, own, grid, mask, _passport(job, card, plan, threshold), reporter) as rows,
         ):
             polygons = TilePolygonFile(place, job.output, grid, CRS.from_wkt(own.crs.to_wkt()))
             looking = StagedReporter(reporter, 0.0, LOOKED if job.probability and grid != own else WRITTEN)
@@ -294,11 +294,12 @@ def _probability_rows(
                 reporter.progress(LOOKED + (WRITTEN - LOOKED) * done, "bringing the probability to the stack's grid")
 
 
-def _passport(job: DetectJob, card: ModelCard, plan: TilePlan) -> dict[str, str]:
+def _passport(job: DetectJob, card: ModelCard, plan: TilePlan, threshold: float) -> dict[str, str]:
     return {
         "MODEL": card.name,
         "MODEL_VERSION": card.version,
         "MODEL_SHA256": card.sha256,
+        "THRESHOLD": f"{threshold:g}",
         "TILES": f"{plan.count} of {plan.tile} x {plan.tile} pixels of {card.gsd_m:g} m",
         "SOFTWARE": f"Rock Glacier Mapper {__version__}",
         "SOURCE": Path(job.input).name,

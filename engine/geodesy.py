@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS, Proj, Transformer
 
 from engine.errors import EngineError
 
@@ -52,9 +52,7 @@ def geodesic_area(geometries: NDArray[np.object_], crs: CRS) -> NDArray[np.float
     ------
     Karney (2013), Algorithms for geodesics, as PROJ has them.
     """
-    rings = _rings(geometries, crs)
-    area = np.abs(_measured(rings, crs)[:, 0])
-    return _geometry_sums(np.where(rings.is_hole, -area, area), rings, len(geometries))
+    return geodesic_area_and_perimeter(geometries, crs)[0]
 
 
 def geodesic_perimeter(geometries: NDArray[np.object_], crs: CRS) -> NDArray[np.float64]:
@@ -78,8 +76,44 @@ def geodesic_perimeter(geometries: NDArray[np.object_], crs: CRS) -> NDArray[np.
     ------
     Karney (2013), Algorithms for geodesics, as PROJ has them.
     """
+    return geodesic_area_and_perimeter(geometries, crs)[1]
+
+
+def geodesic_area_and_perimeter(geometries: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """:func:`geodesic_area` and :func:`geodesic_perimeter` in one go, (n,) square metres and (n,) metres."""
     rings = _rings(geometries, crs)
-    return _geometry_sums(_measured(rings, crs)[:, 1], rings, len(geometries))
+    area, length = np.abs(_measured(rings, crs)).T
+    return _geometry_sums(np.where(rings.is_hole, -area, area), rings, len(geometries)), _geometry_sums(length, rings, len(geometries))
+
+
+def square_metres_per_unit(geometries: NDArray[np.object_], crs: CRS) -> NDArray[np.float64]:
+    """What a square map unit measures on the ellipsoid at the middle of each geometry, (n,) square metres.
+
+    Planar areas times this are those of :func:`geodesic_area` to about a ten-thousandth for polygons of a few kilometres, in a
+    hundredth of the time.
+
+    Parameters
+    ----------
+    geometries : (n,) in map units of ``crs``, x before y
+    crs : geographic or projected
+
+    Raises
+    ------
+    EngineError
+        ``crs_place``, ``crs_local`` as :func:`geodesic_area`.
+    """
+    if not len(geometries):
+        return np.empty(0)
+    bounds = shapely.bounds(geometries)
+    longitude, latitude = _to_radians((bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2, crs)
+    unit = crs.axis_info[0].unit_conversion_factor
+    if crs.is_geographic:
+        ellipsoid = _geodetic(crs).get_geod()
+        assert ellipsoid is not None
+        flattening = 1 - ellipsoid.es * np.sin(latitude) ** 2
+        return np.asarray((unit * ellipsoid.a) ** 2 * (1 - ellipsoid.es) / flattening**2 * np.cos(latitude))
+    scale = Proj(crs).get_factors(longitude, latitude, radians=True, errcheck=False).areal_scale
+    return unit**2 / np.asarray(scale)
 
 
 def _measured(rings: _Rings, crs: CRS) -> NDArray[np.float64]:

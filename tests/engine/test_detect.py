@@ -259,7 +259,8 @@ def test_probability_raster_is_what_it_says(tmp_path, model):
         assert math.isnan(dataset.nodata)
         assert dataset.compression.name == "deflate"
         assert dataset.block_shapes == [(256, 256)]
-        assert dataset.tags(ns="ROCK_GLACIER_MAPPER")["MODEL"] == "model"
+        tags = dataset.tags(ns="ROCK_GLACIER_MAPPER")
+        assert (tags["MODEL"], tags["THRESHOLD"]) == ("model", "0.5")
         assert dataset.read(1) == pytest.approx((landscape(300, 290, (250, 20, 9, 9)) == networks.OBJECT).astype(float))
 
 

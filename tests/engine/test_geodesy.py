@@ -8,7 +8,7 @@ import shapely
 from pyproj import CRS, Geod, Transformer
 
 from engine.errors import EngineError
-from engine.geodesy import geodesic_area, geodesic_perimeter
+from engine.geodesy import geodesic_area, geodesic_perimeter, square_metres_per_unit
 
 TRIANGLE_UTM = "POLYGON ((455000 4120000, 456000 4120000, 455500 4121000, 455000 4120000))"
 HOLED_UTM = (
@@ -120,3 +120,19 @@ def test_places_that_are_not_on_the_earth(crs: CRS, wkt: str, code: str) -> None
     with pytest.raises(EngineError) as caught:
         geodesic_area(np.array([shapely.from_wkt(wkt)], dtype=object), crs)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("epsg", [4326, 32647, 3857, 2263, 3995, 4267])
+def test_square_metres_of_a_map_unit(epsg: int) -> None:
+    place = {4326: (99.2, 38.1), 32647: (100.9, 38.0), 3857: (99.2, 46.0), 2263: (-73.9, 40.8), 3995: (99.2, 38.1), 4267: (-106.0, 40.0)}[
+        epsg
+    ]
+    crs = CRS.from_epsg(epsg)
+    x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(*place)
+    unit = crs.axis_info[0].unit_conversion_factor * (6_371_000 if crs.is_geographic else 1)
+    polygons = np.array([shapely.Point(x, y).buffer(radius / unit) for radius in (50, 500, 2000)], dtype=object)
+    assert shapely.area(polygons) * square_metres_per_unit(polygons, crs) == pytest.approx(geodesic_area(polygons, crs), rel=1e-4)
+
+
+def test_no_polygons_have_no_map_units() -> None:
+    assert square_metres_per_unit(np.array([], dtype=object), CRS.from_epsg(32647)).shape == (0,)

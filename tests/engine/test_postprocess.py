@@ -16,7 +16,7 @@ from pyproj import CRS, Transformer
 
 from engine.errors import Cancelled, EngineError
 from engine.geodesy import geodesic_area, geodesic_perimeter
-from engine.postprocess import connected_components, postprocess
+from engine.postprocess import postprocess
 from engine.reporting import SilentReporter
 from engine.vectors import PolygonLayer, read_polygons, write_polygons
 from jobs import PostprocessJob
@@ -51,10 +51,10 @@ def write_tiles(path: Path, rows: Sequence[Row], **more: Sequence[float]) -> Pat
 def outlines_of(
     folder: Path, rows: Sequence[Row], reporter: SilentReporter | None = None, **job: Any
 ) -> tuple[PolygonLayer, dict[str, Any], SilentReporter]:
-    """The outlines of some tile polygons, the result, and what was said."""
+    """The outlines of some tile polygons, not smoothed unless asked for, the result, and what was said."""
     reporter = reporter or SilentReporter()
     source = write_tiles(folder / "tile_polygons.gpkg", rows)
-    result = postprocess(PostprocessJob(str(source), str(folder / "outlines.gpkg"), **job), reporter)
+    result = postprocess(PostprocessJob(str(source), str(folder / "outlines.gpkg"), **{"smoothing": 0.0, **job}), reporter)
     return read_polygons(folder / "outlines.gpkg", "outlines"), result, reporter
 
 
@@ -147,39 +147,81 @@ def test_steps(tmp_path: Path, rows: list[Row], job: dict[str, Any], expected: l
         assert shapely.symmetric_difference(outline, on_map(wkt)).area < 1e-3, shapely.transform(outline, lambda p: p - [EAST, NORTH]).wkt
 
 
-def test_steps_are_counted(tmp_path: Path) -> None:
+def test_steps_are_counted_and_measured(tmp_path: Path) -> None:
     rows = [
         ("MULTIPOLYGON (((0 300, 200 300, 200 500, 0 500, 0 300)), ((0 0, 200 0, 200 200, 0 200, 0 0)))", 1, 2.0),
-        (SQUARE, 2, 2.0),
+        ("POLYGON ((100 0, 300 0, 300 200, 100 200, 100 0), (150 50, 150 60, 160 60, 160 50, 150 50))", 2, 2.0),
         (box(1000, 0, 1010, 10), 2, 2.0),
+        ("POLYGON ((2000 0, 2400 400, 2400 0, 2000 400, 2000 0))", 3, 1.0),
     ]
-    _, result, _ = outlines_of(tmp_path, rows)
-    assert [(step["step"], step["in"], step["out"]) for step in result["steps"]] == [
-        ("polygons", 3, 4),
-        ("min_area", 4, 3),
-        ("fill_holes", 3, 3),
-        ("support", 3, 2),
-        ("union", 2, 1),
-        ("permafrost", 1, 1),
+    _, result, reporter = outlines_of(tmp_path, rows)
+    expected = [  # areas drawn, in m2
+        ("polygons", 4, 6, 1, 40_000 * 3 - 100 + 100 + 80_000),
+        ("min_area", 6, 5, 1, 40_000 * 3 - 100 + 80_000),
+        ("fill_holes", 5, 5, 1, 40_000 * 3 + 80_000),
+        ("support", 5, 4, 1, 40_000 * 2 + 80_000),
+        ("union", 4, 3, 2, 60_000 + 80_000),
+        ("smoothing", 3, 3, 0, 60_000 + 80_000),
+        ("permafrost", 3, 3, 0, 60_000 + 80_000),
     ]
+    on_the_ground = geodesic_area(np.array([on_map(box(0, 0, 1000, 1000))], dtype=object), UTM)[0] / 1e6
+    assert [tuple(step.values())[:4] for step in result["steps"]] == [step[:4] for step in expected]
+    assert [step["area_km2"] for step in result["steps"]] == pytest.approx([step[4] / 1e6 * on_the_ground for step in expected], rel=1e-5)
+    assert "min area: 6 in, 5 out, 1 touched" in reporter.infos
+
+
+OFF = {"min_area": 0.0, "fill_holes": False, "require_support": False, "unite": False}
+
+
+def test_with_every_step_off_the_polygons_are_the_outlines(tmp_path: Path) -> None:
+    rows = [("POLYGON ((0 0, 200 0, 200 200, 0 200, 0 0), (80 80, 80 120, 120 120, 120 80, 80 80))", 1, 4), (box(0, 0, 4, 4), 2, 4)]
+    outlines, result, _ = outlines_of(tmp_path, rows, **OFF)
+    assert {(step["in"], step["out"], step["touched"]) for step in result["steps"]} == {(2, 2, 0)}
+    drawn = sorted(outlines.geometries, key=shapely.area)
+    assert [shapely.symmetric_difference(one, on_map(wkt)).area < 1e-3 for one, (wkt, _, _) in zip(drawn, rows[::-1], strict=True)]
+
+
+@pytest.mark.parametrize("step", OFF)
+def test_each_step_is_switched_off_by_itself(tmp_path: Path, step: str) -> None:
+    rows = [
+        ("POLYGON ((0 0, 200 0, 200 200, 0 200, 0 0), (80 80, 80 120, 120 120, 120 80, 80 80))", 1, 4),
+        (box(10, 10, 190, 190), 2, 4),
+        (box(1000, 0, 1200, 200), 3, 4),
+        (box(100, 100, 104, 104), 4, 4),
+    ]
+    touching = {"min_area": "min_area", "fill_holes": "fill_holes", "require_support": "support", "unite": "union"}
+    touched = {row["step"]: row["touched"] for row in outlines_of(tmp_path, rows)[1]["steps"]}
+    without = {row["step"]: row["touched"] for row in outlines_of(tmp_path, rows, **{step: OFF[step]})[1]["steps"]}
+    assert touched[touching[step]] > 0
+    assert without[touching[step]] == 0
+
+
+def test_without_union_the_fields_of_the_input_travel_on(tmp_path: Path) -> None:
+    source = write_tiles(tmp_path / "in.gpkg", [(SQUARE, 7, 2.0), (box(100, 0, 300, 200), 8, 4.0)], score=[0.25, 0.5], id=[77, 88])
+    job = PostprocessJob(str(source), str(tmp_path / "out.gpkg"), unite=False, smoothing=0.0)
+    assert postprocess(job, SilentReporter())["count"] == 2
+    fields = read_polygons(tmp_path / "out.gpkg").fields
+    order = np.argsort(fields["tile"])
+    assert fields["score"][order].tolist() == [0.25, 0.5]
+    assert fields["coverage"][order].tolist() == [2.0, 4.0]
+    assert fields["votes"].tolist() == [1.0, 1.0]
+    assert sorted(fields["id"]) == [1, 2]
+
+
+FIELDS = [
+    "id", "area_km2", "perimeter_km", "votes", "coverage", "probability_mean", "probability_max", "probability_sd", "area_lo_km2",
+    "area_hi_km2", "reliability_front", "reliability_left", "reliability_right", "reliability_upslope", "visible_fraction",
+    "permafrost_fraction", "permafrost_source",
+]  # fmt: skip
 
 
 def test_attributes(tmp_path: Path) -> None:
     rows = [(SQUARE, 1, 2.0), (box(100, 0, 300, 200), 2, 4.0), (box(0, -1000, 300, -800), 3, 1.0)]
     source = write_tiles(tmp_path / "in.gpkg", rows, probability_mean=[0.6, 0.8, np.nan], probability_max=[0.9, 0.7, np.nan])
-    result = postprocess(PostprocessJob(str(source), str(tmp_path / "out.gpkg")), SilentReporter())
+    result = postprocess(PostprocessJob(str(source), str(tmp_path / "out.gpkg"), smoothing=0.0), SilentReporter())
     outlines = read_polygons(tmp_path / "out.gpkg", "outlines")
     fields = outlines.fields
-    assert list(fields) == [
-        "id",
-        "area_km2",
-        "perimeter_km",
-        "votes",
-        "coverage",
-        "probability_mean",
-        "probability_max",
-        "permafrost_fraction",
-    ]
+    assert list(fields) == FIELDS
     assert fields["id"].dtype == np.int64
     assert fields["id"].tolist() == [1, 2]
     expected = np.array([on_map(box(0, 0, 300, 200)), on_map(box(0, -1000, 300, -800))], dtype=object)
@@ -210,8 +252,12 @@ def test_missing_probabilities_and_coverage_stay_missing(tmp_path: Path) -> None
     layer = PolygonLayer(np.array([on_map(SQUARE)], dtype=object), UTM)
     write_polygons(tmp_path / "in.gpkg", layer, "drawn")
     postprocess(PostprocessJob(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), require_support=False), SilentReporter())
-    _, _, _, values = pyogrio.raw.read(tmp_path / "out.gpkg")
-    assert [float(value[0]) for value in values[3:]] == pytest.approx([1.0] + [np.nan] * 4, nan_ok=True)
+    meta, _, _, values = pyogrio.raw.read(tmp_path / "out.gpkg")
+    values = dict(zip(meta["fields"], values, strict=True))
+    assert list(values) == FIELDS
+    assert values["votes"].tolist() == [1.0]
+    unknown = [values[name][0] for name in FIELDS[4:]]
+    assert all(value is None or np.isnan(value) for value in unknown)
 
 
 def test_support_needs_to_know_the_tiles(tmp_path: Path) -> None:
@@ -266,7 +312,8 @@ def test_layer_in_degrees(tmp_path: Path) -> None:
     degrees = shapely.transform(overlapping, to_degrees, interleaved=False)
     fields = {"tile": np.array([1, 2, 3]), "coverage": np.array([2.0, 2.0, 1.0])}
     write_polygons(tmp_path / "in.geojson", PolygonLayer(degrees, CRS.from_epsg(4326), fields), "tile_polygons")
-    result = postprocess(PostprocessJob(str(tmp_path / "in.geojson"), str(tmp_path / "out.geojson")), SilentReporter())
+    job = PostprocessJob(str(tmp_path / "in.geojson"), str(tmp_path / "out.geojson"), smoothing=0.0)
+    result = postprocess(job, SilentReporter())
     assert result["count"] == 1
     expected = geodesic_area(np.array([on_map(box(0, 0, 300, 200))], dtype=object), UTM)[0] / 1e6
     assert result["total_area_km2"] == pytest.approx(expected, rel=1e-4)  # GeoJSON keeps seven decimals
@@ -359,7 +406,9 @@ def test_permafrost_flags_or_drops_and_never_drops_the_unknown(
     )
     from_west = np.argsort(shapely.bounds(outlines.geometries)[:, 0])
     assert outlines.fields["permafrost_fraction"][from_west] == pytest.approx(kept, abs=1e-6, nan_ok=True)
-    assert result["steps"][-1] == {"step": "permafrost", "in": 4, "out": len(kept)}
+    last = result["steps"][-1]
+    assert (last["step"], last["in"], last["out"], last["touched"]) == ("permafrost", 4, len(kept), outside)
+    assert last["area_km2"] == pytest.approx(outlines.fields["area_km2"].sum())
     assert outlines.fields["id"].tolist() == list(range(1, len(kept) + 1))
     said = [text for text in reporter.infos if "elict" in text]
     assert [text[:6] for text in said] == ([f"{outside} of 4"] if outside else [])
@@ -385,24 +434,3 @@ def test_permafrost_classes_that_say_nothing(tmp_path: Path) -> None:
     with pytest.raises(EngineError) as caught:
         outlines_of(tmp_path, [(SQUARE, 1, 1.0)], permafrost=str(permafrost), permafrost_classes=">=half")
     assert caught.value.code == "map_classes"
-
-
-@pytest.mark.parametrize(
-    ("count", "pairs", "expected"),
-    [
-        (3, [], [0, 1, 2]),
-        (4, [(2, 3)], [0, 1, 2, 2]),
-        (6, [(0, 5), (4, 5), (1, 2)], [0, 1, 1, 3, 0, 0]),
-        (5, [(3, 4), (2, 3), (1, 2), (0, 1)], [0, 0, 0, 0, 0]),
-        (6, [(0, 3), (1, 4), (2, 5), (3, 4), (4, 5)], [0, 0, 0, 0, 0, 0]),
-    ],
-    ids=["none", "one pair", "a star and a pair", "a chain backwards", "a comb"],
-)
-def test_connected_components(count: int, pairs: list[tuple[int, int]], expected: list[int]) -> None:
-    assert connected_components(count, np.array(pairs, dtype=np.intp).reshape(-1, 2)).tolist() == expected
-
-
-def test_connected_components_of_a_long_shuffled_chain() -> None:
-    names = np.random.default_rng(5).permutation(5000)
-    pairs = np.sort(np.column_stack([names[:-1], names[1:]]))
-    assert (connected_components(5000, pairs) == 0).all()
