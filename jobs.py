@@ -172,8 +172,8 @@ class AttributesJob:
 class ExportInventoryJob:
     """Outlines to an inventory in a published form, one of ``INVENTORY_FORMS``.
 
-    ``output``: .gpkg (all layers), .geojson or .shp (one file per layer beside it). ``field_mapping``: further or other
-    fields, each ``TO=FROM``.
+    ``output``: .gpkg (all layers), .geojson or .shp (a file for each of several layers: NAME_PM, NAME_GO). ``markers``: primary
+    markers of rock glaciers that have no outline. ``field_mapping``: further or other fields, each ``TO=FROM``.
     """
 
     command: ClassVar[str] = "export_inventory"
@@ -185,6 +185,8 @@ class ExportInventoryJob:
     restricted_layer: Optional[str] = None
     area_of_interest: Optional[str] = None
     area_of_interest_layer: Optional[str] = None
+    markers: Optional[str] = None
+    markers_layer: Optional[str] = None
     operator: str = ""
     imagery: str = ""
     field_mapping: tuple[str, ...] = ()
@@ -192,12 +194,18 @@ class ExportInventoryJob:
 
 @dataclass(frozen=True)
 class ImportInventoryJob:
-    """An inventory in a published form to outlines with this project's field names. ``field_mapping``: each ``TO=FROM``."""
+    """An inventory in a published form to outlines with this project's field names.
+
+    ``restricted`` receives the restricted outlines, which otherwise stay in ``output`` with ``outline_type`` Restricted;
+    ``markers`` the primary markers that have no outline. ``field_mapping``: each ``TO=FROM``.
+    """
 
     command: ClassVar[str] = "import_inventory"
     input: str
     output: str
     input_layer: Optional[str] = None
+    restricted: Optional[str] = None
+    markers: Optional[str] = None
     field_mapping: tuple[str, ...] = ()
 
 

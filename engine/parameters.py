@@ -143,14 +143,14 @@ def _check_attributes(job: AttributesJob) -> None:
 def _check_export_inventory(job: ExportInventoryJob) -> None:
     _hold(job, "form", job.form in INVENTORY_FORMS, f"must be one of {', '.join(INVENTORY_FORMS)}")
     _check_field_mapping(job)
-    _check_files(job.input, {"output": job.output}, job.restricted, job.area_of_interest)
+    _check_files(job.input, {"output": job.output}, job.restricted, job.area_of_interest, job.markers)
     _check_ending(job.output, (".gpkg", ".geojson", ".shp"), "inventories are written as")
 
 
 def _check_import_inventory(job: ImportInventoryJob) -> None:
     _check_field_mapping(job)
-    _check_files(job.input, {"output": job.output})
-    _check_polygon_files(job.output)
+    _check_files(job.input, {"output": job.output, "restricted": job.restricted, "markers": job.markers})
+    _check_polygon_files(job.output, job.restricted, job.markers)
 
 
 def _check_field_mapping(job: ExportInventoryJob | ImportInventoryJob) -> None:
