@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Proj, Transformer
+from pyproj import CRS, Transformer
 
 from engine.errors import EngineError
+
+STEP_M = 10.0
+"""Metres over which a map's scale is measured."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,16 @@ def square_metres_per_unit(geometries: NDArray[np.object_], crs: CRS) -> NDArray
     if not len(geometries):
         return np.empty(0)
     bounds = shapely.bounds(geometries)
-    longitude, latitude = _to_radians((bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2, crs)
-    unit = crs.axis_info[0].unit_conversion_factor
-    if crs.is_geographic:
-        ellipsoid = _geodetic(crs).get_geod()
-        assert ellipsoid is not None
-        flattening = 1 - ellipsoid.es * np.sin(latitude) ** 2
-        return np.asarray((unit * ellipsoid.a) ** 2 * (1 - ellipsoid.es) / flattening**2 * np.cos(latitude))
-    scale = Proj(crs).get_factors(longitude, latitude, radians=True, errcheck=False).areal_scale
-    return unit**2 / np.asarray(scale)
+    x, y = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
+    ellipsoid = _geodetic(crs).get_geod()
+    assert ellipsoid is not None
+    step = STEP_M / crs.axis_info[0].unit_conversion_factor / (ellipsoid.a if crs.is_geographic else 1.0)
+    longitude, latitude = _to_radians(np.array([x, x + step, x]), np.array([y, y, y + step]), crs)
+    east, north = longitude[1:] - longitude[0], latitude[1:] - latitude[0]
+    east = (east + np.pi) % (2 * np.pi) - np.pi
+    curvature = 1 - ellipsoid.es * np.sin(latitude[0]) ** 2
+    square_radian = ellipsoid.a**2 * (1 - ellipsoid.es) / curvature**2 * np.cos(latitude[0])
+    return np.asarray(np.abs(east[0] * north[1] - east[1] * north[0]) * square_radian / step**2)
 
 
 def _measured(rings: _Rings, crs: CRS) -> NDArray[np.float64]:

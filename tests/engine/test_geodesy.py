@@ -122,8 +122,20 @@ def test_places_that_are_not_on_the_earth(crs: CRS, wkt: str, code: str) -> None
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("epsg", [4326, 32647, 3857, 2263, 3995, 4267])
-def test_square_metres_of_a_map_unit(epsg: int) -> None:
+@pytest.mark.parametrize(
+    ("epsg", "place"),
+    [
+        (4326, (99.2, 38.1)),
+        (4326, (180.0, -77.0)),
+        (32647, (100.9, 38.0)),
+        (32601, (-179.99, 66.0)),
+        (3857, (99.2, 46.0)),
+        (2263, (-73.9, 40.8)),
+        (3995, (99.2, 38.1)),
+        (4267, (-106.0, 40.0)),
+    ],
+)
+def test_square_metres_of_a_map_unit(epsg: int, place: tuple[float, float]) -> None:
     place = {4326: (99.2, 38.1), 32647: (100.9, 38.0), 3857: (99.2, 46.0), 2263: (-73.9, 40.8), 3995: (99.2, 38.1), 4267: (-106.0, 40.0)}[
         epsg
     ]
