@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,8 @@ def import_inventory(job: ImportInventoryJob, reporter: Reporter) -> dict[str, A
         points, unknown_of_markers = _from_form(read_markers(*place).in_crs(WGS84), form, "markers")
         rows, alone = _joined(rows, points, reporter.warning)
         unknown += [name for name in unknown_of_markers if name not in unknown]
-    given = {to: outlines.fields[source] for to, source in mapping.items()}
-    rows = replace(rows, fields={**_with_ids(rows.fields), **given})
+    rows = replace(rows, fields=_mapped(_with_ids(rows.fields), mapping, outlines.fields))
+    unknown = [name for name in unknown if name not in mapping.values()]
     if unknown:
         reporter.info(f"Fields that are none of the form's travel on as they are: {', '.join(unknown)}.")
 
@@ -84,6 +84,14 @@ def import_inventory(job: ImportInventoryJob, reporter: Reporter) -> dict[str, A
     counts = {"count": len(rows), "restricted": int(is_restricted.sum()), "markers_alone": 0 if alone is None else len(alone)}
     reporter.progress(1.0, f"{len(rows)} outlines from {f'the form {form_name}' if form_name else 'an unknown form'}")
     return {"output": job.output, "form": form_name or "", **counts, "unknown_fields": unknown}
+
+
+def _mapped(fields: Columns, mapping: Mapping[str, str], originals: Columns) -> dict[str, Column]:
+    """Fields with those that the mapping names under their new names, in place of any other field of such a name."""
+    given = {to: originals[source] for to, source in mapping.items()}
+    taken = {name.lower() for name in given}
+    others = {name: column for name, column in fields.items() if name not in mapping.values() and name.lower() not in taken}
+    return {**others, **given}
 
 
 def _with_ids(fields: Columns) -> dict[str, Column]:

@@ -57,13 +57,13 @@ def primary_ids(
 
 
 def markers(outlines: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Longitude (-180 to 180) and latitude of a point on the surface of each outline (n,), in degrees of WGS84: (n,), (n,).
+    """Longitude (above -180, to 180) and latitude of a point on the surface of each outline (n,), in degrees of WGS84: (n,), (n,).
 
     On the surface, because the centroid of a bent tongue lies outside it.
     """
     whole = on_one_map([PolygonLayer(outlines, crs).in_crs("EPSG:4326")])[0]
     points = shapely.point_on_surface(whole)
-    return (shapely.get_x(points) + 180) % 360 - 180, shapely.get_y(points)
+    return 180 - (180 - shapely.get_x(points)) % 360, shapely.get_y(points)
 
 
 def primary_id(latitude: float, longitude: float, prefix: str = "RGU") -> str:

@@ -27,6 +27,10 @@ GPKG_VERSION = "1.2"
 """Of the GeoPackages written: the GDAL of QGIS 3.40 on several systems warns of 1.4, the default of the engine's own."""
 
 
+RESERVED = {"fid": "fid_1", "geom": "geom_1"}
+"""Columns that every layer of a GeoPackage has already -> what a field of that name is called there."""
+
+
 @dataclass(frozen=True)
 class PolygonLayer:
     """Polygons with their attributes.
@@ -153,7 +157,7 @@ def write_layer(
             place,
             wkb,
             [np.ma.getdata(values) for values in layer.fields.values()],
-            list(layer.fields),
+            [RESERVED.get(name.lower(), name) if driver == "GPKG" else name for name in layer.fields],
             field_mask=[np.ma.getmaskarray(values) for values in layer.fields.values()],
             layer=name,
             driver=driver,

@@ -30,6 +30,7 @@ def ids_of(*outlines: shapely.Geometry, crs: CRS = DEGREES, **options: object) -
         pytest.param(7.5, 1.25, "RGU012500N0075000E", id="zeros in front"),
         pytest.param(11.00004, 46.99996, "RGU470000N0110000E", id="rounded down and up to 1e-4"),
         pytest.param(0.0, 0.0, "RGU000000N0000000E", id="null island"),
+        pytest.param(180.0, 66.0, "RGU660000N1800000E", id="on the antimeridian"),
     ],
 )  # fmt: skip
 def test_id_of_a_place(longitude: float, latitude: float, expected: str) -> None:
