@@ -27,8 +27,17 @@ too. The last is the talus of a front 100 m high."""
 LEAST_SAMPLES = 10
 """Samples, two a cell, on a line across the margin: fewer do not tell a break."""
 
+LEAST_TALUS, LEAST_SURFACE = 3, 4
+"""Samples that talus and surface must have."""
+
 FOOT_CELLS = 3
 """Cells that the outline may lie before the foot of the talus."""
+
+AS_GOOD = 2.0
+"""Times the squares that the best three pieces miss by, and that pieces with a talus may miss by: else the break is wishful."""
+
+ELEVATION_NOISE_M = 0.1
+"""No elevation model is better than this from cell to cell."""
 
 FOUND_SHARE = 0.5
 """Share of front and sides along which a break must be found."""
@@ -67,12 +76,14 @@ def restricted_footprint(outline: shapely.Polygon, elevation: ElevationGrid, axi
         return None
     heights = _elevation_at(elevation, places[:, None] + inward[:, None] * depth)
     aside = max(reach / cell / 4, 1.0)
-    rise = _averaged(heights - heights[:, :1], aside, 0.0)
+    rise = _averaged(heights - heights[:, :1], aside, FOUND_SHARE)
     breaks = np.full(len(places), math.nan)
     for near in NEAREST_FIRST_M:
         samples = int(np.clip(2 * near / cell, LEAST_SAMPLES, len(depth)))
         sought = np.isnan(breaks)
         breaks[sought] = _breaks(rise[sought, :samples], depth[:samples], cell)
+        if samples < len(depth):  # at the last possible place the talus may go on
+            breaks[breaks >= depth[samples - 1 - LEAST_SURFACE]] = math.nan
     if np.isfinite(breaks).mean() < FOUND_SHARE:
         return None
     strip = np.nan_to_num(_averaged(breaks[:, None], aside, FOUND_SHARE)[:, 0])
@@ -133,7 +144,8 @@ def _breaks(heights: NDArray[np.float64], depth: NDArray[np.float64], cell: floa
     pieces = fits.solve @ measured
     misfit = (measured**2).sum(axis=0) - (pieces * (fits.normal @ pieces)).sum(axis=1)
     talus, surface = (np.degrees(np.arctan(pieces[:, number] / (cell / 2))) for number in (2, 3))
-    misfit[(talus < GENTLEST_TALUS) | (talus - surface < LEAST_BREAK)] = np.inf
+    too_bad = misfit > AS_GOOD * misfit.min(axis=0) + len(depth) * ELEVATION_NOISE_M**2
+    misfit[too_bad | (talus < GENTLEST_TALUS) | (talus - surface < LEAST_BREAK)] = np.inf
     best = misfit.argmin(axis=0)
     there = np.isfinite(misfit[best, np.arange(len(known))])
     found = np.full(len(heights), math.nan)
@@ -156,8 +168,7 @@ class _Fits:
 
 @lru_cache(maxsize=256)
 def _three_pieces(samples: int) -> _Fits:
-    """Talus of at least 1.5 cells and surface of at least 2, with two samples a cell."""
-    bends = [(foot, edge) for foot in range(2 * FOOT_CELLS + 1) for edge in range(foot + 3, samples - 4)]
+    bends = [(foot, edge) for foot in range(2 * FOOT_CELLS + 1) for edge in range(foot + LEAST_TALUS, samples - LEAST_SURFACE)]
     foot, edge = np.array(bends).T[:, :, None]
     at = np.arange(samples)[None]
     design = np.stack(
