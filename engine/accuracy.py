@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import binomtest, linregress
 
 from engine.local_maps import on_one_map
-from engine.matching import KINDS, Correspondences, Ground, OverlapGraph, areas_m2, match_objects, overlaps
+from engine.matching import KINDS, Correspondences, Ground, OverlapGraph, areas_m2, match_objects, overlaps, shared_ground
 from engine.rasters import Grid, read_observed, windows
 from engine.vectors import PolygonLayer
 
@@ -411,7 +411,7 @@ def confusion_of_areas(
     tp = float(area[whole_predicted[pairs[:, 0]] & whole_reference[pairs[:, 1]]].sum())
     all_reference = np.concatenate([reference[whole_reference], other_reference])
     for first, second in ((other_predicted, all_reference), (predicted[whole_predicted], other_reference)):
-        tp += float(overlaps(first, second, crs, sliver=0).shared_m2.sum())
+        tp += float(shared_ground(first, second, crs)[1].sum())
     of_predicted = float(graph.predicted_m2[whole_predicted].sum() + areas_m2(other_predicted, crs).sum())
     of_reference = float(graph.reference_m2[whole_reference].sum() + areas_m2(other_reference, crs).sum())
     fp, fn = max(0.0, of_predicted - tp), max(0.0, of_reference - tp)

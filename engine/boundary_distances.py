@@ -138,19 +138,19 @@ def _distances(places: NDArray[np.float64], start: NDArray[np.float64], end: NDA
         lines = shapely.multilinestrings(shapely.linestrings(np.stack([start, end], axis=1)))
         shapely.prepare(lines)
         return np.asarray(shapely.distance(lines, shapely.points(places)))
-    middle = start[0]
+    origin = start[0]
     along = end - start
     length = np.hypot(along[:, 0], along[:, 1])
     along /= length[:, None]
     across = np.column_stack([-along[:, 1], along[:, 0]])
-    places, start = places - middle, start - middle
+    places, start = places - origin, start - origin
     beyond = places @ along.T
-    beyond -= np.einsum("ij,ij->i", start, along)
+    beyond -= np.sum(start * along, axis=1)
     beyond -= np.minimum(np.maximum(beyond, 0), length)
     beside = places @ across.T
-    beside -= np.einsum("ij,ij->i", start, across)
-    np.square(beyond, out=beyond)
-    np.square(beside, out=beside)
+    beside -= np.sum(start * across, axis=1)
+    beyond *= beyond
+    beside *= beside
     beyond += beside
     return np.sqrt(beyond.min(axis=1))
 

@@ -104,6 +104,15 @@ def overlaps(
     RGI 7.0, rgi6_links: links below 5 % of area are left out.
     """
     predicted_m2, reference_m2 = areas_m2(predicted, crs, check), areas_m2(reference, crs, check)
+    pairs, area = shared_ground(predicted, reference, crs, check)
+    linked = area >= sliver * np.minimum(predicted_m2[pairs[:, 0]], reference_m2[pairs[:, 1]])
+    return OverlapGraph(pairs[linked], area[linked], predicted_m2, reference_m2, pairs[~linked], area[~linked])
+
+
+def shared_ground(
+    predicted: NDArray[np.object_], reference: NDArray[np.object_], crs: CRS, check: Callable[[], None] = lambda: None
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """All pairs (m, 2) of outlines that share ground, sorted, and the area (m,) that they share in square metres on the ellipsoid."""
     candidates = shapely.STRtree(reference).query(predicted)
     candidates = candidates[:, np.lexsort(candidates[::-1])].T
 
@@ -118,10 +127,7 @@ def overlaps(
         return area
 
     area = np.concatenate([np.empty(0), *in_threads(shared, len(predicted), AT_ONCE, check)])
-    smaller = np.minimum(predicted_m2[candidates[:, 0]], reference_m2[candidates[:, 1]])
-    linked = (area > 0) & (area >= sliver * smaller)
-    left_out = (area > 0) & ~linked
-    return OverlapGraph(candidates[linked], area[linked], predicted_m2, reference_m2, candidates[left_out], area[left_out])
+    return candidates[area > 0], area[area > 0]
 
 
 def areas_m2(outlines: NDArray[np.object_], crs: CRS, check: Callable[[], None] = lambda: None) -> NDArray[np.float64]:
