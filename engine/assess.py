@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from engine.matching import (
     match_objects,
     overlaps,
 )
+from engine.outline_names import outline_names
 from engine.outputs import whole_file, write_json
 from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.report import page, size_ranges
@@ -42,8 +43,8 @@ from jobs import MATCH_RULES, AssessJob
 
 Fields = dict[str, NDArray[np.generic]]
 
-NAME_FIELDS = ("primaryid", "id", "rgi_id", "name")
-"""Fields that may name an outline, the best first."""
+SAME_AREA = 0.01
+"""Share by which a layer's area may change when it comes to another map, whose straight edges are not quite the same."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,7 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
         "reference": read_polygons(job.reference, job.reference_layer),
     }
     if job.area_of_interest:
-        layers["area_of_interest"] = read_polygons(job.area_of_interest, job.area_of_interest_layer)
-        if not len(layers["area_of_interest"]):
-            raise EngineError("area_of_interest", f"{job.area_of_interest} holds no polygon. Leave the area of interest out, or draw it.")
+        layers["area_of_interest"] = _area_of_interest(job.area_of_interest, job.area_of_interest_layer)
     for name, layer in layers.items():
         if layer.repaired or layer.dropped:
             about = f"{name.replace('_', ' ')}: {layer.repaired} invalid polygons were repaired, {layer.dropped} without an area left out."
@@ -121,17 +120,21 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
     crs = layers["predicted"].crs
     placed = dict(zip(layers, on_one_map(list(layers.values())), strict=True))
     for name, geometries in placed.items():
-        if not np.isfinite(shapely.get_coordinates(geometries)).all():
+        if layers[name].crs != crs and not _kept_area(layers[name], geometries, crs):
             raise EngineError(
                 "crs_place",
-                f"{getattr(job, name)} reaches beyond the area where the coordinate reference system of {job.predicted} ({crs.name}) is "
-                "defined. Reproject both layers to one that holds them, or cut the larger one.",
+                f"{getattr(job, name)} does not fit on the map of {job.predicted} ({crs.name}): it reaches beyond the area where that "
+                "coordinate reference system is defined. Reproject the predicted outlines to one that holds both, longitude and latitude "
+                "perhaps, or cut what is too large.",
             )
-    predicted, reference = (Outlines(placed[side], _names(layers[side], side, reporter)) for side in ("predicted", "reference"))
+    predicted, reference = (Outlines(placed[side], outline_names(layers[side], side, reporter)) for side in ("predicted", "reference"))
     area_of_interest = placed.get("area_of_interest")
 
     reporter.progress(0.1, "overlaying the outlines")
     graph = overlaps(predicted.geometries, reference.geometries, crs, job.sliver, reporter.check_cancelled)
+    area_m2 = {"predicted": graph.predicted_m2, "reference": graph.reference_m2}
+    if area_of_interest is not None:
+        area_m2["area_of_interest"] = geodesic_area(area_of_interest, crs)
     reporter.progress(0.3, "pixels")
     pixels, pixel_size = _pixels(job, predicted.geometries, reference.geometries, crs, area_of_interest, graph)
     if area_of_interest is not None:
@@ -154,7 +157,7 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
             "pixels": pixels,
             "boundaries": boundary_summary(distances),
             "settings": _settings(job, pixel_size),
-            "inputs": _inputs(job, layers, counts),
+            "inputs": _inputs(job, layers, counts, area_m2),
             "software": {"name": "Rock Glacier Mapper", "version": __version__},
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -162,19 +165,24 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
     return Assessment(predicted, reference, crs, area_of_interest, graph, correspondences, covered, distances, numbers)
 
 
-def _names(layer: PolygonLayer, side: str, reporter: Reporter) -> NDArray[np.str_]:
-    """What the outlines are called: by a field, else by their place in the file, from 1."""
-    fields = {name.lower(): values for name, values in layer.fields.items()}
-    for field in NAME_FIELDS:
-        if field in fields:
-            names = fields[field].astype(str)
-            if len(np.unique(names)) == len(names):
-                return names
-            reporter.warning(
-                "duplicate_ids", f"The values of {field!r} of the {side} outlines are not unique: outlines are numbered instead."
-            )
-            break
-    return np.arange(1, len(layer) + 1).astype(str)
+def _area_of_interest(path: str, layer: str | None) -> PolygonLayer:
+    """Polygons with vertices so close that their edges stay where they are on another map."""
+    area = read_polygons(path, layer)
+    if not len(area):
+        raise EngineError("area_of_interest", f"{path} holds no polygon. Leave the area of interest out, or draw it.")
+    left, bottom, right, top = shapely.total_bounds(area.geometries)
+    return replace(area, geometries=shapely.segmentize(area.geometries, max(right - left, top - bottom) / 500))
+
+
+def _kept_area(layer: PolygonLayer, geometries: NDArray[np.object_], crs: CRS) -> bool:
+    """Whether a layer's polygons are what they were after they came to another map."""
+    if not np.isfinite(shapely.get_coordinates(geometries)).all():
+        return False
+    before = geodesic_area(layer.geometries, layer.crs).sum()
+    try:
+        return bool(abs(geodesic_area(geometries, crs).sum() - before) <= SAME_AREA * before)
+    except EngineError:
+        return False
 
 
 def _pixels(
@@ -223,7 +231,9 @@ def _settings(job: AssessJob, pixel_size: float) -> dict[str, Any]:
     return {**{name: getattr(job, name) for name in names}, "pixel_size_m": pixel_size, "area_of_interest": bool(job.area_of_interest)}
 
 
-def _inputs(job: AssessJob, layers: Mapping[str, PolygonLayer], counted: Mapping[str, int]) -> dict[str, Any]:
+def _inputs(
+    job: AssessJob, layers: Mapping[str, PolygonLayer], counted: Mapping[str, int], area_m2: Mapping[str, NDArray[np.float64]]
+) -> dict[str, Any]:
     """What went in; files by their names, for a report travels without the folders of the machine it was made on."""
     inputs: dict[str, Any] = {}
     for name, layer in layers.items():
@@ -233,7 +243,7 @@ def _inputs(job: AssessJob, layers: Mapping[str, PolygonLayer], counted: Mapping
             "crs": ":".join(layer.crs.to_authority() or (layer.crs.name,)),
             "count": len(layer),
             "counted": counted.get(name, len(layer)),
-            "area_km2": geodesic_area(layer.geometries, layer.crs).sum() / 1e6,
+            "area_km2": area_m2[name].sum() / 1e6,
             "repaired": layer.repaired,
             "dropped": layer.dropped,
         }
