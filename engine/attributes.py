@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +41,7 @@ FINEST_CELL_M = 10.0
 """Finer elevation models are averaged to cells of this size: slopes of boulders are not those of the rock glacier."""
 TILE = 2048
 """Side, in cells, of the squares that the elevation model is read in."""
-OUTLINES_AT_ONCE = 100
+OUTLINES_AT_ONCE = 40
 SECTOR_NAMES = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 UNITS_OF_FEET = ("ft", "feet", "foot", "us-ft", "us survey foot", "us_survey_foot")
 TERRAIN = (
@@ -140,13 +140,24 @@ def _size_and_place(outlines: NDArray[np.object_], layer: PolygonLayer, reporter
             "and stay as they are; mend them by hand.",
         )
     longitude, latitude = markers(outlines, layer.crs)
+    area, perimeter = (_measured(measure, outlines, layer.crs, reporter) for measure in (geodesic_area, geodesic_perimeter))
     return {
         given or "primary_id": ids,
-        "area_km2": geodesic_area(outlines, layer.crs) / 1e6,
-        "perimeter_km": geodesic_perimeter(outlines, layer.crs) / 1e3,
+        "area_km2": area / 1e6,
+        "perimeter_km": perimeter / 1e3,
         "longitude": longitude,
         "latitude": latitude,
     }
+
+
+def _measured(
+    measure: Callable[[NDArray[np.object_], CRS], NDArray[np.float64]], outlines: NDArray[np.object_], crs: CRS, reporter: Reporter
+) -> NDArray[np.float64]:
+    values = np.empty(len(outlines))
+    for start in range(0, len(outlines), 2000):
+        reporter.progress(0.01, "areas and perimeters")
+        values[start : start + 2000] = measure(outlines[start : start + 2000], crs)
+    return values
 
 
 def _raster_fields(outlines: NDArray[np.object_], crs: CRS, raster: FurtherRaster, dataset: DatasetReader, reporter: Reporter) -> Fields:

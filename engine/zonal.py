@@ -187,8 +187,6 @@ def zonal_means(dataset: DatasetReader, outlines: NDArray[np.object_], crs: CRS,
         touching = (bounds[:, :2] < limit[:2]).all(axis=1) & (bounds[:, 2:] > 0).all(axis=1)
         for members in by_place(bounds[touching], TILE):
             indices = np.flatnonzero(touching)[members]
-            reporter.progress(min(done / len(outlines), 1.0) * 0.99)
-            done += len(indices)
             for some in _readable_at_once(bounds, indices):
                 around = np.concatenate([np.floor(bounds[some, :2].min(axis=0)), np.ceil(bounds[some, 2:].max(axis=0))])
                 left, top, right, bottom = np.clip(around, 0, limit).astype(int).tolist()
@@ -196,6 +194,9 @@ def zonal_means(dataset: DatasetReader, outlines: NDArray[np.object_], crs: CRS,
                 values = values * dataset.scales[0] + dataset.offsets[0]
                 place = Affine.translation(left, top)
                 for index in some:
+                    if done % 250 == 0:
+                        reporter.progress(min(done / len(outlines), 1.0) * 0.99)
+                    done += 1
                     shares = shares_of_cells(on_cells[index], place, values.shape)
                     cells = values[shares.rows, shares.columns]
                     known = np.isfinite(cells)
