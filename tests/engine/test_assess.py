@@ -18,12 +18,13 @@ from rasterio.transform import from_origin
 from shapely.affinity import translate
 
 from engine.assess import assess
+from engine.cli import run_job
 from engine.errors import Cancelled, EngineError
 from engine.reporting import SilentReporter
 from engine.vectors import PolygonLayer, read_polygons, reproject, write_polygons
 from jobs import AssessJob
 from model.simulator import simulate
-from tests.engine.processes import engine_process, run_job
+from tests.engine.processes import engine_process
 
 UTM, DEGREES = CRS(32645), CRS(4326)
 X, Y = 500_000.0, 3_000_000.0
@@ -222,22 +223,30 @@ class TestNothingByHalves:
         assert list((tmp_path / "out").iterdir()) == []
 
 
+class Answer:
+    """What the command answers to a job: ``result`` or the ``code`` and ``text`` of its error, ``infos``, codes of ``warnings``."""
+
+    def __init__(self, predicted: str, reference: str, **options: Any) -> None:
+        reporter = SilentReporter()
+        self.result, self.code, self.text = {}, "", ""
+        try:
+            self.result = run_job(AssessJob(predicted, reference, **options), reporter)
+        except EngineError as error:
+            self.code, self.text = error.code, error.text
+        self.infos, self.warnings = reporter.infos, [code for code, _ in reporter.warnings]
+
+
 class TestBadInput:
-    """Through the command, as QGIS runs it."""
-
-    def answer(self, predicted: str, reference: str, **options: Any) -> Any:
-        return run_job(AssessJob(predicted, reference, **options))
-
     def test_self_crossing_polygons_are_repaired_and_counted(self, layers, tmp_path):
         bow_tie = shapely.Polygon([(X, Y), (X + 400, Y + 400), (X + 400, Y), (X, Y + 400)])
         wkb = shapely.to_wkb(np.array([bow_tie, square(1000, 450, height=200)], dtype=object))
         path = tmp_path / "crossing.gpkg"
         pyogrio.raw.write(path, wkb, [], [], geometry_type="Polygon", crs="EPSG:32645", driver="GPKG")
-        answer = self.answer(str(path), layers[1])
-        found = answer.last["result"]
+        answer = Answer(str(path), layers[1])
+        found = answer.result
         assert found["inputs"]["predicted"]["repaired"] == 1
         assert found["objects"]["intersection"]["matched_reference"] == 3
-        assert "1 invalid polygons were repaired" in answer.of_type("info")[0]["text"]
+        assert "1 invalid polygons were repaired" in answer.infos[0]
 
     @pytest.mark.parametrize("empty", ["predicted", "reference", "both"])
     def test_empty_layers(self, layers, tmp_path, empty):
@@ -246,21 +255,21 @@ class TestBadInput:
         reference = nothing if empty == "reference" else layers[1]
         if empty == "both":
             reference = save(tmp_path / "nothing too.gpkg", [])
-        answer = self.answer(predicted, reference, **everything(tmp_path))
-        assert answer.status == 0, answer.last
-        rule = answer.last["result"]["objects"]["overlap"]
+        answer = Answer(predicted, reference, **everything(tmp_path))
+        assert not answer.text
+        rule = answer.result["objects"]["overlap"]
         assert (rule["users_accuracy"], rule["producers_accuracy"]) == {
             "predicted": (None, 0.0), "reference": (0.0, None), "both": (None, None)
         }[empty]  # fmt: skip
-        assert len([line for line in answer.of_type("warning") if line["code"] == "no_outlines"]) == (2 if empty == "both" else 1)
+        assert answer.warnings.count("no_outlines") == (2 if empty == "both" else 1)
         assert "–" in (tmp_path / "report.html").read_text(encoding="utf-8")
         assert len(read_polygons(tmp_path / "layer.gpkg")) == {"predicted": 6, "reference": 6, "both": 0}[empty]
 
     def test_layers_of_different_places(self, layers, tmp_path):
         elsewhere = save(tmp_path / "elsewhere.gpkg", [translate(outline, 1e5, 0) for outline in REFERENCE.values()])
-        answer = self.answer(layers[0], elsewhere)
-        assert [line["code"] for line in answer.of_type("warning")] == ["no_overlap"]
-        found = answer.last["result"]
+        answer = Answer(layers[0], elsewhere)
+        assert answer.warnings == ["no_overlap"]
+        found = answer.result
         assert found["objects"]["overlap"]["producers_accuracy"] == 0.0
         assert found["areas"]["matched"]["deviation_percent"] is None
         assert found["boundaries"]["mean_m"] | {"definition": ""} == {
@@ -269,20 +278,20 @@ class TestBadInput:
 
     def test_an_area_of_interest_without_outlines(self, layers, tmp_path):
         area = save(tmp_path / "area.gpkg", [square(-9000, 1000)])
-        answer = self.answer(*layers, area_of_interest=area, report=str(tmp_path / "report.html"))
-        assert [line["code"] for line in answer.of_type("warning")] == ["no_outlines", "no_outlines"]
-        found = answer.last["result"]
+        answer = Answer(*layers, area_of_interest=area, report=str(tmp_path / "report.html"))
+        assert answer.warnings == ["no_outlines", "no_outlines"]
+        found = answer.result
         assert found["objects"]["overlap"]["producers_accuracy"] is None
         assert found["pixels"]["confusion"]["tn"] == pytest.approx(1e6, rel=1e-3)
 
     def test_an_area_of_interest_without_polygons(self, layers, tmp_path):
-        answer = self.answer(*layers, area_of_interest=save(tmp_path / "area.gpkg", []))
-        assert (answer.last["type"], answer.last["code"]) == ("error", "area_of_interest")
+        answer = Answer(*layers, area_of_interest=save(tmp_path / "area.gpkg", []))
+        assert answer.code == "area_of_interest"
 
     def test_ids_that_are_not_unique(self, layers, tmp_path):
         twice = save(tmp_path / "twice.gpkg", PREDICTED.values(), id=[7] * 6)
-        answer = self.answer(twice, layers[1], table=str(tmp_path / "table.csv"))
-        assert [line["code"] for line in answer.of_type("warning")] == ["duplicate_ids"]
+        answer = Answer(twice, layers[1], table=str(tmp_path / "table.csv"))
+        assert answer.warnings == ["duplicate_ids"]
         with open(tmp_path / "table.csv", encoding="utf-8") as file:
             assert {row["predicted"] for row in csv.DictReader(file)} == {"1", "2", "3", "4", "5", "6", ""}
 
@@ -291,12 +300,12 @@ class TestBadInput:
         path = tmp_path / "high.gpkg"
         pyogrio.raw.write(path, shapely.to_wkb(np.array(high, dtype=object), output_dimension=3), [], [], geometry_type="Polygon Z",
                           crs="EPSG:32645", driver="GPKG")  # fmt: skip
-        assert self.answer(str(path), layers[1]).last["result"]["objects"]["overlap"]["matched_predicted"] == 4
+        assert Answer(str(path), layers[1]).result["objects"]["overlap"]["matched_predicted"] == 4
 
     def test_a_geopackage_that_may_not_be_written(self, layers):
         Path(layers[1]).chmod(0o444)
         before = Path(layers[1]).read_bytes()
-        assert self.answer(*layers).status == 0
+        assert not Answer(*layers).code
         assert Path(layers[1]).read_bytes() == before
         assert sorted(path.name for path in Path(layers[1]).parent.iterdir()) == ["predicted.gpkg", "reference.gpkg"]
 
@@ -304,22 +313,22 @@ class TestBadInput:
     def test_outlines_on_the_edge_of_a_map(self, tmp_path, west, zones):
         outline = shapely.box(west, 40, west + 0.004, 40.003)
         again = shapely.box(west + 0.001, 40, west + 0.005, 40.003)
-        found = self.answer(
+        found = Answer(
             save(tmp_path / "a.gpkg", [outline], DEGREES), save(tmp_path / "b.gpkg", [again], DEGREES), report=str(tmp_path / "r.html")
-        ).last["result"]
+        ).result
         assert found["pixels"]["rock_glacier"]["iou"] == pytest.approx(0.6, rel=1e-3)
         assert found["boundaries"]["hausdorff_m"]["mean"] == pytest.approx(85.4, rel=1e-2)  # 0.001 degrees of longitude at 40 N
 
     def test_a_layer_beyond_the_other_one_s_map(self, layers, tmp_path):
         world = save(tmp_path / "world.gpkg", [shapely.box(-180, -90, 180, 90)], DEGREES)
-        answer = self.answer(layers[0], layers[1], area_of_interest=world)
-        assert (answer.last["type"], answer.last["code"]) == ("error", "crs_place")
-        assert "world.gpkg" in answer.last["text"]
+        answer = Answer(layers[0], layers[1], area_of_interest=world)
+        assert answer.code == "crs_place"
+        assert "world.gpkg" in answer.text
 
     def test_wrong_files(self, layers, tmp_path):
-        assert self.answer(layers[0], str(tmp_path / "no.gpkg")).last["code"] == "file_missing"
-        assert self.answer(*layers, output=layers[1]).last["code"] == "output_is_input"
-        assert self.answer(*layers, report=str(tmp_path / "report.pdf")).last["code"] == "output_format"
+        assert Answer(layers[0], str(tmp_path / "no.gpkg")).code == "file_missing"
+        assert Answer(*layers, output=layers[1]).code == "output_is_input"
+        assert Answer(*layers, report=str(tmp_path / "report.pdf")).code == "output_format"
 
 
 def test_the_command_says_it_in_a_few_lines(layers, tmp_path):
