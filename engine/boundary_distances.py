@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from engine.local_maps import local_maps
+from engine.sections import SECTIONS
 from engine.threads import in_threads
 from engine.vectors import reproject
 
@@ -29,6 +30,13 @@ BOUNDARY_FIGURES = {
     "signed_median_m": "median of that signed distance; metres",
 }
 """Names of the figures of a pair of outlines -> definitions."""
+
+SECTION_FIGURES = {
+    f"signed_mean_{section}_m": f"mean distance of the predicted boundary from the {section} section of the reference boundary, "
+    "outside it positive, inside negative; metres"
+    for section in SECTIONS
+}
+"""The same of their sections."""
 
 _Figures = dict[str, NDArray[np.float64]]
 
@@ -230,9 +238,56 @@ def _quantiles(
     return values[order[np.searchsorted(reached, wanted * (1 - 1e-12))]]
 
 
+def signed_by_section(
+    predicted: NDArray[np.object_],
+    reference: NDArray[np.object_],
+    sections: Sequence[NDArray[np.int8] | None],
+    crs: CRS,
+    pixel_size: float,
+) -> _Figures:
+    """Mean distance of the predicted boundary from front, left, right and upslope section of the reference outlines, outside positive.
+
+    Taken at points of the reference outline's exterior at most a pixel apart, to the nearest point of the predicted boundary: where a
+    tongue was mapped too short, the whole lack counts at its front.
+
+    Parameters
+    ----------
+    predicted, reference : (n,) Polygon or MultiPolygon that correspond, in map units of ``crs``, on one map
+    sections : (n,) of :func:`engine.sections.sections` for each reference outline, None where no axis is known
+    pixel_size : metres
+
+    Returns
+    -------
+    name of :data:`SECTION_FIGURES` -> (n,) metres, NaN where there is no such section
+    """
+    means = np.full((len(reference), len(SECTIONS)), np.nan)
+    for indices, local, references in local_maps(reference, crs):
+        predictions = predicted[indices] if local == crs else reproject(predicted[indices], crs, local)
+        for index, ours, theirs in zip(indices, predictions, references, strict=True):
+            section_of_segment = sections[index]
+            if section_of_segment is None:
+                continue
+            ring = shapely.get_coordinates(theirs.exterior)
+            passed = np.append(0.0, np.cumsum(np.hypot(*np.diff(ring, axis=0).T)))
+            count = int(np.ceil(passed[-1] / pixel_size))
+            at = (np.arange(count) + 0.5) * passed[-1] / count
+            x, y = np.interp(at, passed, ring[:, 0]), np.interp(at, passed, ring[:, 1])
+            distance = shapely.distance(ours.boundary, shapely.points(x, y))
+            section = section_of_segment[np.searchsorted(passed, at, side="right") - 1]
+            signed = np.where(shapely.contains_xy(ours, x, y), distance, -distance)
+            points = np.bincount(section, minlength=len(SECTIONS))
+            np.divide(np.bincount(section, signed, len(SECTIONS)), points, out=means[index], where=points > 0)
+    return dict(zip(SECTION_FIGURES, means.T, strict=True))
+
+
 def summary(distances: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """Each figure over all pairs: ``n`` (where it is known), ``mean``, ``median``, ``q05``, ``q25``, ``q75``, ``q95``, ``definition``."""
-    return {name: {**_spread(values), "definition": BOUNDARY_FIGURES.get(name)} for name, values in distances.items()}
+    """Figures of :data:`BOUNDARY_FIGURES` and :data:`SECTION_FIGURES` over all pairs.
+
+    Returns
+    -------
+    name -> ``n`` (pairs of which it is known), ``mean``, ``median``, ``q05``, ``q25``, ``q75``, ``q95`` (None without any), ``definition``
+    """
+    return {name: {**_spread(values), "definition": (BOUNDARY_FIGURES | SECTION_FIGURES)[name]} for name, values in distances.items()}
 
 
 def _spread(values: NDArray[np.float64]) -> dict[str, float | int | None]:

@@ -9,7 +9,8 @@ from pyproj import CRS
 from shapely import box
 
 from engine import boundary_distances as module
-from engine.boundary_distances import BOUNDARY_FIGURES, boundary_distances, summary
+from engine.boundary_distances import BOUNDARY_FIGURES, boundary_distances, signed_by_section, summary
+from engine.sections import sections
 from engine.vectors import reproject
 
 UTM45 = CRS.from_epsg(32645)
@@ -168,6 +169,24 @@ def test_distances_beside_the_antimeridian():
     reference, predicted = box(179.995, 65.0, 180.005, 65.004), box(179.995, 65.0, 180.005, 65.0041)
     found = figures(predicted, reference, crs=DEGREES)
     assert found["hausdorff_m"] == pytest.approx(11.1, abs=0.1)
+
+
+@pytest.mark.parametrize("crs", [UTM45, DEGREES], ids=["metres", "degrees"])
+def test_signed_distance_by_section(crs):
+    reference = square(0, 0, 200, 800)
+    axis = shapely.LineString([(X + 100, Y + 790), (X + 100, Y + 10)])
+    too_short_and_too_wide_on_the_left = square(0, 100, 230, 800)
+    placed = reproject(np.array([too_short_and_too_wide_on_the_left, reference], dtype=object), UTM45, crs)
+    ours, theirs = (np.array([outline, outline], dtype=object) for outline in placed)
+    found = signed_by_section(ours, theirs, [sections(reference, axis), None], crs, 1.0)
+    by_section = {name.split("_")[2]: values.tolist() for name, values in found.items()}
+    assert {section: np.isnan(values[1]) for section, values in by_section.items()} == dict.fromkeys(by_section, True)
+    assert by_section["front"][0] == pytest.approx(-100, rel=0.02)
+    # looking downslope, to the south, left is the east: 30 m too far along 700 m of 800, then up to 100 m short
+    assert by_section["left"][0] == pytest.approx((30 * 700 - 100**2 / 2) / 800, abs=3)
+    assert by_section["right"][0] == pytest.approx(-(100**2) / 2 / 800, abs=1)
+    assert by_section["upslope"][0] == pytest.approx(0, abs=0.5)
+    assert summary(found)["signed_mean_front_m"]["n"] == 1
 
 
 def test_no_pairs_no_figures():
