@@ -156,7 +156,7 @@ def inventory_layers(
         points = shapely.points(known["longitude"][is_marked], known["latitude"][is_marked])
         marked = PolygonLayer(points, WGS84, {name: column[is_marked] for name, column in known.items()})
         if alone is not None:
-            marked = stacked([marked, _as_markers(alone, known["PrimaryID"])])
+            marked = stacked([marked, _as_markers(alone, known["primary_id"])])
         said = {name: first_known(column_of(marked, name), [value] * len(marked)) for name, value in UNTIL_A_PERSON_SAYS.items()}
         layers.append(_filled(form.markers, "markers", replace(marked, fields={**marked.fields, **said}), warn))
     if form.rgik and area is not None:
@@ -263,7 +263,7 @@ def _rows(
     rows = where(rows, ~rejected)
     if restricted is not None:
         fields = project_fields(restricted.fields)
-        if len(restricted) and not {"PrimaryID", "id"} & set(fields):
+        if len(restricted) and not {"primary_id", "id"} & set(fields):
             raise EngineError(
                 "restricted_ids",
                 f"{job.restricted} has neither PrimaryID nor id, so nothing says which outlines its restricted ones belong to. "
@@ -279,12 +279,12 @@ def _rows(
 def _owner(rows: PolygonLayer, warn: Warn) -> NDArray[np.intp]:
     """Index (n,) of the outline whose primary marker a row shares: its own, or for a restricted outline its extended one's."""
     is_restricted = texts(rows.fields["outline_type"]) == RESTRICTED
-    ids, working_ids = texts(column_of(rows, "PrimaryID")), texts(column_of(rows, "id"))
+    ids, working_ids = texts(column_of(rows, "primary_id")), texts(column_of(rows, "id"))
     extended = np.flatnonzero(~is_restricted)
-    for name, column in (("id", working_ids), ("PrimaryID", ids)):
+    for name, column in (("id", working_ids), ("primary_id", ids)):
         again = repeated(column[extended])
         if again:
-            warn(f"{name.lower()}_repeated", f"{name} {some(again)} belong to more than one outline; they were kept. Check them.")
+            warn(f"{name}_repeated", f"{name} {some(again)} belong to more than one outline; they were kept. Check them.")
     odd = [entry for entry in ids if entry is not None and not is_primary_id(entry)]
     if odd:
         warn("no_primary_id", f"{some(odd)}: no PrimaryID as RGIK builds it, replaced by new ones. FIELD_MAPPING can keep them in a field.")
@@ -315,8 +315,8 @@ def _known(
     known = dict(rows.fields)
     marked = np.flatnonzero(owner == np.arange(count))
     ids = np.full(count, None, dtype=object)
-    ids[marked] = primary_ids(rows.geometries[marked], rows.crs, texts(carried("PrimaryID"))[marked])
-    known["PrimaryID"] = ids[owner]
+    ids[marked] = primary_ids(rows.geometries[marked], rows.crs, texts(carried("primary_id"))[marked])
+    known["primary_id"] = ids[owner]
     known["id"] = first_known(carried("id"), carried("id")[owner])
     known["outline_working_id"] = first_known(carried("outline_working_id"), known["id"])
     known["associated_rgs"] = _systems(rows)[owner]
@@ -366,8 +366,8 @@ def _as_markers(alone: PolygonLayer, taken: Column) -> PolygonLayer:
     points = alone.in_crs(WGS84)
     fields = project_fields(points.fields)
     places = np.concatenate([np.full(len(taken), shapely.Point(), dtype=object), points.geometries])
-    existing = np.concatenate([taken, texts(fields.get("PrimaryID", np.full(len(points), None, dtype=object)))])
-    fields["PrimaryID"] = primary_ids(places, WGS84, existing)[len(taken) :]
+    existing = np.concatenate([taken, texts(fields.get("primary_id", np.full(len(points), None, dtype=object)))])
+    fields["primary_id"] = primary_ids(places, WGS84, existing)[len(taken) :]
     return PolygonLayer(points.geometries, WGS84, fields)
 
 

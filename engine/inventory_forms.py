@@ -71,7 +71,7 @@ AREA_OF_INTEREST = "AOI"
 
 # name in the template, in the release, in rogi_ch (None: not there), field of this project, domain
 _MARKER = (
-    ("PrimaryID", "PrimaryID", "pm_pid", "PrimaryID", ""),
+    ("PrimaryID", "PrimaryID", "pm_pid", "primary_id", ""),
     ("WorkingID", "WorkingID", "pm_working_id", "id", ""),
     (None, None, "pm_alter_id", "alternative_id", ""),
     ("Assoc.RGS", "AssocRGS", None, "associated_rgs", ""),
@@ -93,7 +93,7 @@ _MARKER = (
 )
 _OUTLINE = (
     (None, "PolyUID", None, "poly_uid", "text", ""),
-    ("PrimaryID", "PrimaryID", "pm_pid", "PrimaryID", "text", ""),
+    ("PrimaryID", "PrimaryID", "pm_pid", "primary_id", "text", ""),
     ("WorkingID", "WorkingID", "pm_working_id", "outline_working_id", "text", ""),
     ("Out.Type", "OutType", "ou_type", "outline_type", "text", "outline_type"),
     ("RelFr", "RelFr", "RelFr", "reliability_front", "integer", "reliability"),
@@ -117,7 +117,7 @@ def _rgik(spelling: int) -> Form:
 
 
 _TPROGI_PLACE = (
-    Field("ID", "PrimaryID"),
+    Field("ID", "primary_id"),
     Field("SUBREGION", "subregion"),
     Field("LON", "longitude", "real"),
     Field("LAT", "latitude", "real"),
@@ -137,7 +137,7 @@ _TPROGI_OUTLINE = (
     Field("MAP_DATE", "date"),
 )
 _RGI7 = (
-    Field("PrimaryID", "PrimaryID"),
+    Field("PrimaryID", "primary_id"),
     Field("src_date", "date"),
     Field("cenlon", "longitude", "real"),
     Field("cenlat", "latitude", "real"),
@@ -156,7 +156,7 @@ _RGI7 = (
     Field("lmax_m", "length_m", "real"),
 )
 _GLOBAL = (
-    Field("PrimaryID", "PrimaryID"),
+    Field("PrimaryID", "primary_id"),
     Field("area", "area_km2", "real"),
     Field("longitude", "longitude", "real"),
     Field("latitude", "latitude", "real"),

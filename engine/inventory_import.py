@@ -208,8 +208,8 @@ def _joined(rows: PolygonLayer, points: PolygonLayer, warn: Warn) -> tuple[Polyg
     Where an id repeats, the second outline of a type gets the second marker, and so on.
     """
     place = {"longitude": shapely.get_x(points.geometries), "latitude": shapely.get_y(points.geometries)}
-    number = {key: index for index, key in enumerate(_numbered(texts(column_of(points, "PrimaryID"))))}
-    types, ids = texts(column_of(rows, "outline_type")), texts(column_of(rows, "PrimaryID"))
+    number = {key: index for index, key in enumerate(_numbered(texts(column_of(points, "primary_id"))))}
+    types, ids = texts(column_of(rows, "outline_type")), texts(column_of(rows, "primary_id"))
     partner = np.full(len(rows), -1)
     for kind in dict.fromkeys(types):
         of_kind = np.flatnonzero(types == kind)

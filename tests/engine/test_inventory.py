@@ -125,7 +125,7 @@ class TestForms:
     def test_every_form_knows_its_own_outlines(self) -> None:
         for name, form in FORMS.items():
             assert recognised(field.name for field in form.outlines.fields) == name
-        assert recognised(["id", "area_km2", "PrimaryID", "longitude", "latitude", "aspect", "maat", "pzi"]) is None
+        assert recognised(["id", "area_km2", "primary_id", "longitude", "latitude", "aspect", "maat", "pzi"]) is None
 
 
 class TestWhatIsFilledIn:
@@ -565,7 +565,7 @@ class TestImport:
         assert found["activity_class"] == [None, "Active"]
         assert (found["Reviewer"], found["reliability_front"], found["poly_uid"]) == (["Z", None], [2, 1], [0, 1])
         assert found["longitude"] == [88.029, 88.019]
-        assert table(restricted)["PrimaryID"] == ["RGU280242N0880193E"]
+        assert table(restricted)["primary_id"] == ["RGU280242N0880193E"]
         assert table(alone)["activity_class"] == ["Relict"]
         assert reporter.warnings == []
 
@@ -623,7 +623,7 @@ class TestImport:
         outlines = layer(tmp_path / "o.gpkg", [box(0), box(1)], PrimaryID=["RGU280000N0880000E"] * 2, activity_class=["Active", "Relict"])
         reporter = SilentReporter()
         exported(outlines, tmp_path / "i.gpkg", reporter)
-        assert [code for code, _ in reporter.warnings] == ["primaryid_repeated"]
+        assert [code for code, _ in reporter.warnings] == ["primary_id_repeated"]
         imported(tmp_path / "i.gpkg", tmp_path / "b.gpkg")
         assert table(tmp_path / "b.gpkg")["activity_class"] == ["Active", "Relict"]
 
