@@ -33,7 +33,7 @@ LEAST_TALUS, LEAST_SURFACE = 3, 4
 FOOT_CELLS = 3
 """Cells that the outline may lie before the foot of the talus."""
 
-AS_GOOD = 2.0
+AS_GOOD = 4.0
 """Times the squares that the best three pieces miss by, and that pieces with a talus may miss by: else the break is wishful."""
 
 ELEVATION_NOISE_M = 0.1
