@@ -7,6 +7,7 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .add_attributes import AddAttributes
 from .assess_accuracy import AssessAccuracy
 from .chain import CHAIN_FILE, RockGlacierChain
 from .detect_rock_glaciers import DetectRockGlaciers
@@ -42,7 +43,7 @@ class RockGlacierProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Called by QGIS, at every refresh of the toolbox too."""
-        for algorithm in (PrepareSpectralStack, DetectRockGlaciers, PostprocessPolygons, AssessAccuracy):
+        for algorithm in (PrepareSpectralStack, DetectRockGlaciers, PostprocessPolygons, AddAttributes, AssessAccuracy):
             self.addAlgorithm(algorithm())
         # A model knows its outputs by looking its steps up in the registry, which holds this provider only once it is added.
         if QgsApplication.processingRegistry().providerById(self.id()) is not None:
