@@ -62,7 +62,7 @@ def restricted_footprint(outline: shapely.Polygon, elevation: ElevationGrid, axi
 
     Returns
     -------
-    within the outline, without holes; None where no slope break is found along half of front and sides
+    within the outline, whose holes are filled; None where no slope break is found along half of front and sides
 
     Source
     ------
@@ -90,11 +90,11 @@ def restricted_footprint(outline: shapely.Polygon, elevation: ElevationGrid, axi
     margin = strip > 0
     discs = shapely.buffer(shapely.points(places[margin].real, places[margin].imag), strip[margin])
     top = outline.difference(shapely.union_all(discs))
-    rounded = top.buffer(-cell).buffer(2 * cell).buffer(-cell).intersection(outline)
+    rounded = top.buffer(-cell).buffer(2 * cell).buffer(-cell).simplify(cell / 20).intersection(outline)
     parts = [part for part in shapely.get_parts(shapely.get_parts([rounded])) if part.geom_type == "Polygon"]
     if not parts:
         return None
-    return shapely.Polygon(max(parts, key=lambda part: part.area).exterior).simplify(cell / 20)
+    return shapely.Polygon(max(parts, key=lambda part: part.area).exterior)
 
 
 def _stations(outline: shapely.Polygon, axis: shapely.LineString, step: float) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
