@@ -108,7 +108,7 @@ def _check_postprocess(job: PostprocessJob) -> None:
     _hold(job, "permafrost_buffer", job.permafrost_buffer >= 0, "must be a number of cells, 0 or more")
     _hold(job, "smoothing", job.smoothing is None or job.smoothing >= 0, "must be a distance in metres, 0 or more")
     _hold(job, "area_lo_level", 0 < job.area_lo_level < 1, "must be a probability between 0 and 1")
-    _hold(job, "area_hi_level", 0 < job.area_hi_level <= job.area_lo_level, "must be a probability above 0, not above area_lo_level")
+    _hold(job, "area_hi_level", 0 < job.area_hi_level < job.area_lo_level, "must be a probability above 0, below area_lo_level")
     _hold(job, "restricted", job.restricted is None or job.dem is not None, "needs an elevation model: give dem too")
     from engine.class_maps import parse_classes  # noqa: PLC0415 heavy, and not needed before the first message
 
@@ -174,7 +174,8 @@ def _check_assess(job: AssessJob) -> None:
 
 def _check_compare_inventories(job: CompareInventoriesJob) -> None:
     _hold(job, "inventories", len(job.inventories) >= 2, "must name two inventories or more")
-    _hold(job, "names", len(job.names) in (0, len(job.inventories)), "must give a name for each inventory, or none")
+    for name in ("names", "inventory_layers"):
+        _hold(job, name, len(getattr(job, name)) in (0, len(job.inventories)), "must have one for each inventory, or none")
     _hold(job, "sliver", 0 <= job.sliver < 1, "must be a share of 0 or more, below 1")
     _hold(job, "changed_iou", 0 <= job.changed_iou <= 1, "must lie between 0 and 1")
     _hold(job, "resolution", job.resolution > 0, "must be a pixel size in metres, more than 0")

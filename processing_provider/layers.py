@@ -83,8 +83,24 @@ TRUE_COLOUR = TrueColour()
 PROBABILITY = NamedStyle("probability")
 TILE_POLYGONS = NamedStyle("tile_polygons")
 OUTLINES = NamedStyle("outlines")
+RESTRICTED_FOOTPRINTS = NamedStyle("restricted_footprints")
 REFERENCE_OUTLINES = NamedStyle("reference_outlines")
 CORRESPONDENCES = NamedStyle("correspondences")
+AGREEMENT = NamedStyle("agreement")
+CHANGES = NamedStyle("changes")
+DISAGREEMENTS = NamedStyle("disagreements")
+SAMPLE = NamedStyle("sample")
 
-LOADED_IN_ORDER = (TRUE_COLOUR, PROBABILITY, TILE_POLYGONS, OUTLINES, CORRESPONDENCES)
+LOADED_IN_ORDER = (
+    TRUE_COLOUR,
+    PROBABILITY,
+    AGREEMENT,
+    TILE_POLYGONS,
+    OUTLINES,
+    RESTRICTED_FOOTPRINTS,
+    CORRESPONDENCES,
+    CHANGES,
+    DISAGREEMENTS,
+    SAMPLE,
+)
 """From the bottom of the map to its top."""

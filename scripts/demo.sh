@@ -30,7 +30,7 @@ if [[ $scene -ef $sample/sample_scene.tif ]]; then
     about=(
         --title "Rock glaciers in a simulated mountain landscape"
         --source "Simulated scene: not a real place. Outlines found by Rock Glacier Mapper $version and its bundled model; dashed: manual outlines, simulated too."
-        --permafrost "$sample/sample_permafrost.tif"
+        --permafrost "$sample/sample_permafrost.tif" --dem "$sample/sample_dem.tif"
         --manual "$sample/sample_outlines.gpkg" --manual-name "Manual outlines (simulated)"
     )
 else

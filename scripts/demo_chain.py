@@ -133,6 +133,8 @@ def run_chain(options: argparse.Namespace, workplace: Path) -> list[str]:
         "rockglacier:postprocesspolygons",
         INPUT=str(tile_polygons),
         OUTPUT=str(outlines),
+        PROBABILITY=str(probability),
+        **({"DEM": str(options.dem)} if options.dem else {}),
         **permafrost,
     )
     manual = ["--manual", options.manual, "--manual-name", options.manual_name] if options.manual else []
@@ -153,6 +155,7 @@ def main() -> int:
     parser.add_argument("scene", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--permafrost", type=Path, help="permafrost raster, class 1")
+    parser.add_argument("--dem", type=Path, help="elevation model")
     parser.add_argument("--manual", type=Path, help="outlines to draw beside those found")
     parser.add_argument("--manual-name", default="Manual outlines")
     parser.add_argument("--title", required=True)

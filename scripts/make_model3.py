@@ -39,8 +39,8 @@ STEPS: dict[str, dict[str, Any]] = {
     },
     "postprocess": {
         "algorithm": "rockglacier:postprocesspolygons",
-        "asked": ("MIN_AREA", "PERMAFROST", "PERMAFROST_CLASSES", "PERMAFROST_ACTION"),
-        "taken": {"INPUT": ("detect", "OUTPUT")},
+        "asked": ("MIN_AREA", "DEM", "PERMAFROST", "PERMAFROST_PRESET", "PERMAFROST_CLASSES", "PERMAFROST_ACTION"),
+        "taken": {"INPUT": ("detect", "OUTPUT"), "PROBABILITY": ("detect", "PROBABILITY")},
         "kept": {"OUTPUT": "Outlines"},
     },
 }

@@ -54,7 +54,7 @@ def main(behaviour: str, folder: Path, polygons: str) -> int:
     for name in ("output", "probability"):
         if job.get(name):
             shutil.copy(polygons, job[name]) if name == "output" and polygons else Path(job[name]).write_bytes(b"II*\0")
-    result = {"count": 3, "tiles": 9, "device_used": "CPU", "total_area_km2": 0.14, "output": job.get("output")}
+    result = {"count": 3, "tiles": 9, "device_used": "CPU", "total_area_km2": 0.14, "restricted_count": 0, "output": job.get("output")}
     print(json.dumps({"type": "result", "result": result}), end="" if behaviour == "no_newline" else "\n", flush=True)
     return 0
 

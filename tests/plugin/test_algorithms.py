@@ -91,6 +91,24 @@ PARAMETERS = {
         "RASTER_SOURCES": ("matrix", None, True, True),
         "OUTPUT": ("sink", None, False, False),
     },
+    "exportinventory": {
+        "INPUT": ("source", None, False, False),
+        "FORM": ("enum", "rgik", False, False),
+        "RESTRICTED": ("source", None, True, False),
+        "AREA_OF_INTEREST": ("source", None, True, False),
+        "MARKERS": ("source", None, True, True),
+        "OPERATOR": ("string", "", True, False),
+        "IMAGERY": ("string", "", True, False),
+        "FIELD_MAPPING": ("matrix", None, True, True),
+        "OUTPUT": ("fileDestination", None, False, False),
+    },
+    "importinventory": {
+        "INPUT": ("source", None, False, False),
+        "FIELD_MAPPING": ("matrix", None, True, True),
+        "OUTPUT": ("sink", None, False, False),
+        "RESTRICTED": ("sink", None, True, False),
+        "MARKERS": ("sink", None, True, False),
+    },
 }
 OUTPUTS = {
     "addattributes": {"OUTPUT": "outputVector", "COUNT": "outputNumber", "WITH_TERRAIN": "outputNumber"},
@@ -123,6 +141,14 @@ OUTPUTS = {
         "IOU": "outputNumber",
         "AREA_DEVIATION": "outputNumber",
     },
+    "exportinventory": {"OUTPUT": "outputFile", "COUNT": "outputNumber"},
+    "importinventory": {
+        "OUTPUT": "outputVector",
+        "RESTRICTED": "outputVector",
+        "MARKERS": "outputVector",
+        "COUNT": "outputNumber",
+        "FORM": "outputString",
+    },
 }
 NAMES = list(PARAMETERS)
 
@@ -153,6 +179,7 @@ def test_outputs(algorithm, name):
         ("preparespectralstack", "SENSOR", SENSORS),
         ("detectrockglaciers", "DEVICE", ["auto", "cuda", "cpu"]),
         ("postprocesspolygons", "PERMAFROST_ACTION", ["flag", "drop"]),
+        ("exportinventory", "FORM", ["rgik", "rgik_release", "rogi_ch", "tprogi", "rgi7", "global2026"]),
         ("assessaccuracy", "MATCH_RULE", ["intersection", "overlap", "iou"]),
         (
             "postprocesspolygons",
@@ -328,6 +355,8 @@ def test_defaults_are_those_of_the_jobs(module, algorithm):
         ("preparespectralstack", jobs.PrepareJob("", "")),
         ("detectrockglaciers", jobs.DetectJob("", "")),
         ("postprocesspolygons", jobs.PostprocessJob("", "")),
+        ("exportinventory", jobs.ExportInventoryJob("", "")),
+        ("importinventory", jobs.ImportInventoryJob("", "")),
         ("addattributes", jobs.AttributesJob("", "")),
         ("assessaccuracy", jobs.AssessJob("", "")),
     ):

@@ -11,6 +11,8 @@ import processing
 import pytest
 from osgeo import gdal
 from qgis.core import (
+    NULL,
+    QgsGeometry,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeatureSourceDefinition,
@@ -152,6 +154,37 @@ class TestWhatReachesTheEngine:
         assert (job["permafrost"], job["permafrost_classes"], job["permafrost_layer"]) == (str(permafrost), ">=0.5", None)
         assert (job["permafrost_min_fraction"], job["permafrost_action"], job["permafrost_field"]) == (0.1, "drop", "")
         assert (results["COUNT"], results["TOTAL_AREA"]) == (3, 0.14)
+        untold = ("smoothing", "probability", "dem", "not_assessable", "report", "raw", "restricted")
+        assert [job[name] for name in untold] == [None] * len(untold)
+        assert set(results) == {"OUTPUT", "COUNT", "TOTAL_AREA", "RESTRICTED_COUNT"}
+
+    def test_postprocess_with_maps(self, run, false_engine, tmp_path):
+        polygons = save(tile_polygon_layer(), tmp_path / "tile_polygons.gpkg")
+        false_engine("", polygons)
+        raster = write_raster(tmp_path / "raster.tif", np.ones((1, 4, 4), np.float32))
+        clouds = save(polygon_layer("field=name:string", [(square(600000, 3100000, 50), ["cloud"])]), tmp_path / "clouds.gpkg")
+        run(
+            "postprocesspolygons",
+            INPUT=str(polygons),
+            UNITE=False,
+            SMOOTHING=0,
+            PROBABILITY=str(raster),
+            AREA_LO_LEVEL=0.6,
+            AREA_HI_LEVEL=0.4,
+            DEM=str(raster),
+            NOT_ASSESSABLE=str(clouds),
+            NOT_ASSESSABLE_CLASSES="3,8-11",
+            PERMAFROST=str(raster),
+            PERMAFROST_PRESET="zou_zhao",
+            PERMAFROST_BUFFER=0.5,
+            PERMAFROST_SOURCE="Zou 2017",
+            OUTPUT="TEMPORARY_OUTPUT",
+        )
+        job = job_in(tmp_path)
+        assert (job["unite"], job["smoothing"], job["area_lo_level"], job["area_hi_level"]) == (False, 0.0, 0.6, 0.4)
+        assert (job["probability"], job["dem"], job["not_assessable"]) == (str(raster), str(raster), str(clouds))
+        assert (job["not_assessable_classes"], job["not_assessable_layer"]) == ("3,8-11", None)
+        assert (job["permafrost_preset"], job["permafrost_buffer"], job["permafrost_source"]) == ("zou_zhao", 0.5, "Zou 2017")
 
     @pytest.mark.parametrize("kind", ["memory", "filtered", "selected", "other provider", "repeated fid", "self-crossing"])
     def test_any_polygon_layer_of_qgis_is_handed_over_as_a_file(self, run, false_engine, tmp_path, kind):
@@ -309,7 +342,7 @@ class TestStyles:
         ((darkest, brightest),) = ranges
         assert (0.1 <= darkest < brightest <= 0.3) if observed else (darkest, brightest) == (0.0, 0.5)
 
-    @pytest.mark.parametrize("name", ["outlines", "tile_polygons", "probability", "reference_outlines"])
+    @pytest.mark.parametrize("name", ["outlines", "tile_polygons", "probability", "reference_outlines", "restricted_footprints"])
     def test_every_style_is_one_that_qgis_reads(self, module, tmp_path, name):
         layer = (
             QgsRasterLayer(str(write_raster(tmp_path / "p.tif", np.zeros((1, 4, 4), np.float32))), "p")
@@ -365,6 +398,7 @@ class TestRealEngine:
             "postprocesspolygons",
             INPUT=polygons if source == "memory" else str(save(polygons, tmp_path / "tiles.gpkg")),
             PERMAFROST=permafrost,
+            SMOOTHING=0,
             OUTPUT=str(tmp_path / "outlines.gpkg"),
         )
         (outline,) = rows_of(results["OUTPUT"])
@@ -373,7 +407,44 @@ class TestRealEngine:
         assert results["TOTAL_AREA"] == pytest.approx(area, rel=2e-3) == outline["area_km2"]
         assert outline["id"] == 1 and outline["votes"] == pytest.approx(130 / 110, rel=2e-3)
         assert outline["permafrost_fraction"] == pytest.approx(0.04 / area, rel=5e-3)
+        assert outline["permafrost_source"] and outline["reliability_front"] == NULL and outline["visible_fraction"] == NULL
         assert outline["geometry"].wkbType() == QgsVectorLayer("Polygon", "", "memory").wkbType()
+
+    @pytest.mark.parametrize("where", ["file", "temporary"])
+    def test_postprocess_with_every_output(self, run, engine, tmp_path, where):
+        column, row = np.meshgrid(np.arange(80) + 0.5, np.arange(80) + 0.5)
+        from_axis = np.where(row < 50, np.abs(column - 40), np.hypot(row - 50, column - 40))
+        probability = np.clip(0.5 + np.where(row < 15, np.minimum(15 - from_axis, row - 15), 15 - from_axis) / 20, 0, 1)
+        raster = write_raster(tmp_path / "p.tif", probability[None].astype(np.float32))
+        elevation = 4500 - 3.3 * row + 30 * np.clip((probability - 0.5) / 0.2, 0, 1)
+        dem = write_raster(tmp_path / "dem.tif", elevation[None].astype(np.float32))
+        inside = probability >= 0.5
+        steps = [(600000 + 10 * c, 3100000 - 10 * r) for r, c in zip(*np.nonzero(inside), strict=True)]
+        pixels = QgsGeometry.unaryUnion([QgsGeometry.fromWkt(square(x, y - 10, 10)) for x, y in steps])
+        tiles = polygon_layer("field=tile:int&field=coverage:double", [(pixels.asWkt(3), [1, 1.0])])
+        names = ("OUTPUT", "RAW", "RESTRICTED", "REPORT")
+        outputs = {name: str(tmp_path / f"{name}.gpkg") if where == "file" else "TEMPORARY_OUTPUT" for name in names}
+        results = run("postprocesspolygons", INPUT=tiles, PROBABILITY=str(raster), DEM=str(dem), **outputs)
+        layers = {name: results[name] if where == "temporary" else QgsVectorLayer(results[name], name, "ogr") for name in names}
+        (outline,) = layers["OUTPUT"].getFeatures()
+        (raw,) = layers["RAW"].getFeatures()
+        (restricted,) = layers["RESTRICTED"].getFeatures()
+        report = list(layers["REPORT"].getFeatures())
+        assert raw.geometry().area() == pytest.approx(10 * 10 * inside.sum())
+        assert raw.geometry().length() > outline.geometry().length()
+        assert outline["area_lo_km2"] < outline["area_km2"] < outline["area_hi_km2"]
+        assert outline["reliability_front"] in (0, 1, 2)
+        assert (restricted["id"], restricted["out_type"], results["RESTRICTED_COUNT"]) == (1, "Restricted", 1)
+        assert restricted["area_km2"] < outline["area_km2"]
+        assert layers["REPORT"].wkbType() == QgsVectorLayer("None", "", "memory").wkbType()
+        assert [step["step"] for step in report][-2:] == ["smoothing", "permafrost"]
+        assert [field.name() for field in layers["REPORT"].fields() if field.name() != "fid"] == [
+            "step",
+            "in",
+            "out",
+            "touched",
+            "area_km2",
+        ]
 
     def test_chain(self, run, engine, scene, tmp_path):
         names = ("stack.tif", "probability.tif", "tile_polygons.gpkg", "outlines.gpkg")
@@ -383,3 +454,9 @@ class TestRealEngine:
         for name in names:
             assert (tmp_path / name).is_file() and results[name.split(".")[0]] == str(tmp_path / name)
         rows_of(tmp_path / "outlines.gpkg")
+
+    def test_the_chain_hands_the_probability_on_without_keeping_it(self, run, engine, scene, tmp_path):
+        listener = Listener()
+        kept = {name.split(".")[0]: str(tmp_path / name) for name in ("stack.tif", "tile_polygons.gpkg", "outlines.gpkg")}
+        run("rockglacierchain", listener, INPUT=str(scene), SENSOR="sentinel2_l2a", PERMAFROST_PRESET="zou_zhao", **kept)
+        assert any("cut at a probability of" in line for line in listener.infos)
