@@ -10,7 +10,12 @@ from qgis.PyQt.QtGui import QIcon
 from .add_attributes import AddAttributes
 from .assess_accuracy import AssessAccuracy
 from .chain import CHAIN_FILE, RockGlacierChain
+from .compare_inventories import CompareInventories
+from .design_sample import DesignSample
 from .detect_rock_glaciers import DetectRockGlaciers
+from .estimate_area import EstimateArea
+from .export_inventory import ExportInventory
+from .import_inventory import ImportInventory
 from .postprocess_polygons import PostprocessPolygons
 from .prepare_spectral_stack import PrepareSpectralStack
 from .translation import tr
@@ -43,7 +48,18 @@ class RockGlacierProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Called by QGIS, at every refresh of the toolbox too."""
-        for algorithm in (PrepareSpectralStack, DetectRockGlaciers, PostprocessPolygons, AddAttributes, AssessAccuracy):
+        for algorithm in (
+            PrepareSpectralStack,
+            DetectRockGlaciers,
+            PostprocessPolygons,
+            AddAttributes,
+            AssessAccuracy,
+            CompareInventories,
+            DesignSample,
+            EstimateArea,
+            ExportInventory,
+            ImportInventory,
+        ):
             self.addAlgorithm(algorithm())
         # A model knows its outputs by looking its steps up in the registry, which holds this provider only once it is added.
         if QgsApplication.processingRegistry().providerById(self.id()) is not None:
