@@ -448,15 +448,10 @@ class TestRealEngine:
 
     def test_chain(self, run, engine, scene, tmp_path):
         names = ("stack.tif", "probability.tif", "tile_polygons.gpkg", "outlines.gpkg")
-        results = run(
-            "rockglacierchain", INPUT=str(scene), SENSOR="sentinel2_l2a", **{name.split(".")[0]: str(tmp_path / name) for name in names}
-        )
+        kept = {name.split(".")[0]: str(tmp_path / name) for name in names}
+        listener = Listener()
+        results = run("rockglacierchain", listener, INPUT=str(scene), SENSOR="sentinel2_l2a", **kept)
+        assert any("cut at a probability of" in line for line in listener.infos)  # the probability reached the last step
         for name in names:
             assert (tmp_path / name).is_file() and results[name.split(".")[0]] == str(tmp_path / name)
         rows_of(tmp_path / "outlines.gpkg")
-
-    def test_the_chain_hands_the_probability_on_without_keeping_it(self, run, engine, scene, tmp_path):
-        listener = Listener()
-        kept = {name.split(".")[0]: str(tmp_path / name) for name in ("stack.tif", "tile_polygons.gpkg", "outlines.gpkg")}
-        run("rockglacierchain", listener, INPUT=str(scene), SENSOR="sentinel2_l2a", PERMAFROST_PRESET="zou_zhao", **kept)
-        assert any("cut at a probability of" in line for line in listener.infos)
