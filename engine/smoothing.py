@@ -65,7 +65,7 @@ def smooth(outlines: NDArray[np.object_], tolerance: float) -> tuple[NDArray[np.
         smoothed[fresh] = arcs.polygons(lines, fresh)
         bad = np.zeros(len(outlines), dtype=bool)
         bad[fresh] = ~_keep(outlines[fresh], smoothed[fresh])
-        pairs = near[fresh[near].any(axis=1)]
+        pairs = near[fresh[near].any(axis=1) & ~bad[near].any(axis=1)]
         bad[pairs[_overlap(smoothed[pairs[:, 0]], smoothed[pairs[:, 1]])]] = True
         again = arcs.of_outlines(bad) & (allowed > 0)
         allowed[again] /= 2
