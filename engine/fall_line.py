@@ -7,10 +7,10 @@ import math
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
 from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_filter1d, map_coordinates
-from scipy.sparse import csr_matrix, eye
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
-from scipy.sparse.linalg import spsolve
 
 from engine.terrain import FLAT, ElevationGrid
 
@@ -23,10 +23,8 @@ MOST_OBLIQUE = 70.0
 """Degrees off the fall direction from which on a line does not lead downslope any more."""
 EQUALLY_GOOD = 0.05
 REACH = 3
-MOVES = [
-    (row, column) for row in range(REACH + 1) for column in range(-REACH, REACH + 1) if math.gcd(row, column) == 1 and (row or column > 0)
-]
-"""Of a line from cell to cell, in rows and columns; each goes both ways."""
+MOVES = np.array([(row, column) for row in range(-REACH, REACH + 1) for column in range(-REACH, REACH + 1) if math.gcd(row, column) == 1])
+"""Of a line from cell to cell, in rows and columns."""
 
 
 def fall_line(outline: shapely.Polygon, elevation: ElevationGrid) -> shapely.LineString | None:
@@ -110,22 +108,24 @@ def _downslope(
 
 def _distance_downslope(downslope: NDArray[np.float64], touched: NDArray[np.bool_], cell: float) -> NDArray[np.float64]:
     """The function (rows, cols), metres, whose gradient is closest to the unit vectors downslope; NaN outside."""
+    if touched.shape[1] > touched.shape[0]:  # neighbours in number are neighbours in place, the nearer the shorter the rows are
+        east, north = downslope
+        return _distance_downslope(np.array([-north.T, -east.T]), touched.T, cell).T
+    count = int(touched.sum())
     number = np.full(touched.shape, -1)
-    number[touched] = np.arange(touched.sum())
+    number[touched] = np.arange(count)
     beside, below = touched[:, :-1] & touched[:, 1:], touched[:-1] & touched[1:]
     start = np.concatenate([number[:, :-1][beside], number[:-1][below]])
     end = np.concatenate([number[:, 1:][beside], number[1:][below]])
     east, north = downslope
     rise = np.concatenate([(east[:, :-1] + east[:, 1:])[beside], -(north[:-1] + north[1:])[below]]) * cell / 2
-    links, count = len(start), int(touched.sum())
-    ones = np.ones(links)
-    difference = csr_matrix(
-        (np.concatenate([-ones, ones]), (np.tile(np.arange(links), 2), np.concatenate([start, end]))), shape=(links, count)
-    )
-    # the least bit of an identity fixes the constant
-    normal = (difference.T @ difference + 1e-9 * eye(count)).tocsc()
+    # the normal equations of all differences between neighbours, as bands; a little on the diagonal fixes the constant
+    bands = np.zeros((int((end - start).max(initial=0)) + 1, count))
+    bands[0] = np.bincount(start, minlength=count) + np.bincount(end, minlength=count) + 1e-9
+    bands[end - start, start] = -1
+    wanted = np.bincount(end, rise, minlength=count) - np.bincount(start, rise, minlength=count)
     distance = np.full(touched.shape, np.nan)
-    distance[touched] = spsolve(normal, difference.T @ rise, permc_spec="MMD_AT_PLUS_A")
+    distance[touched] = solveh_banded(bands, wanted, overwrite_ab=True, lower=True, check_finite=False)
     return distance
 
 
@@ -183,20 +183,17 @@ def _cheapest_path(
     cost: NDArray[np.float64], passable: NDArray[np.bool_], first: tuple[int, int], last: tuple[int, int]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns from the first to the last cell; moves in 32 directions, so that a slanting line is hardly longer than it is."""
-    number = np.full(passable.shape, -1)
-    number[passable] = np.arange(passable.sum())
+    number = np.full(np.add(passable.shape, 2 * REACH), -1, dtype=np.int32)
+    number[REACH:-REACH, REACH:-REACH][passable] = np.arange(passable.sum())
     rows, columns = np.nonzero(passable)
-    starts, ends, weights = [], [], []
-    padded = np.pad(number, REACH, constant_values=-1)
-    for row, column in MOVES:
-        end = padded[rows + row + REACH, columns + column + REACH]
-        there = end >= 0
-        mean = (cost[rows[there], columns[there]] + cost[rows[there] + row, columns[there] + column]) / 2
-        starts.append(number[rows[there], columns[there]])
-        ends.append(end[there])
-        weights.append(mean * math.hypot(row, column))
-    moves = csr_matrix((np.concatenate(weights), (np.concatenate(starts), np.concatenate(ends))), shape=(len(rows), len(rows)))
-    _, previous = dijkstra(moves, directed=False, indices=number[first], return_predecessors=True)
+    ends = number[rows[:, None] + MOVES[:, 0] + REACH, columns[:, None] + MOVES[:, 1] + REACH]
+    there = ends >= 0
+    its_cost = cost[passable]
+    weights = (its_cost[:, None] + its_cost[ends]) / 2 * np.hypot(*MOVES.T)
+    first_move = np.append(0, np.cumsum(there.sum(axis=1))).astype(np.int32)
+    moves = csr_matrix((weights[there], ends[there], first_move), shape=(len(rows), len(rows)))
+    number = number[REACH:-REACH, REACH:-REACH]
+    _, previous = dijkstra(moves, indices=number[first], return_predecessors=True)
     path = [number[last]]
     while path[-1] != number[first]:
         path.append(previous[path[-1]])

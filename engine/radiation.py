@@ -126,6 +126,7 @@ def horizons(surroundings: Surroundings, rows: NDArray[np.intp], columns: NDArra
     return highest
 
 
+@lru_cache(maxsize=4 * SECTORS)
 def _offsets(azimuth: float, width: float, height: float, reach: int) -> list[tuple[int, int]]:
     """Rows and columns to the cells looked at in a direction, near to far; cells that lie in another direction are passed over."""
     cell, angle = min(width, height), math.radians(azimuth)
