@@ -103,9 +103,9 @@ def uncertainty(
     found = np.full((len(outlines), len(names)), np.nan)
     if len(outlines):
         area_km2 = geodesic_area(outlines, crs) / 1e6
-        on_pixels = _on_pixels(outlines, crs, probability)
-        sizes = _pixel_sizes(on_pixels, probability)
-        neighbourhood = _Neighbourhood(on_pixels, shapely.STRtree(on_pixels), probability, np.median(sizes, axis=0))
+        placed = on_pixels(outlines, crs, probability)
+        sizes = _pixel_sizes(placed, probability)
+        neighbourhood = _Neighbourhood(placed, shapely.STRtree(placed), probability, np.median(sizes, axis=0))
         for index in range(len(outlines)):
             if index % 64 == 0:
                 reporter.progress(index / len(outlines), "uncertainty")
@@ -116,7 +116,7 @@ def uncertainty(
     return dict(zip(names, found.T, strict=True))
 
 
-def _on_pixels(outlines: NDArray[np.object_], crs: CRS, raster: DatasetReader) -> NDArray[np.object_]:
+def on_pixels(outlines: NDArray[np.object_], crs: CRS, raster: DatasetReader) -> NDArray[np.object_]:
     """Outlines (n,) in columns and rows of a raster; empty where its CRS is not defined."""
     extent = shapely.box(*Grid.of(raster).bounds)
     here = PolygonLayer(np.array([extent], dtype=object), CRS.from_wkt(raster.crs.to_wkt()))
