@@ -244,7 +244,8 @@ class CompareInventoriesJob:
 
     ``output``: the outlines with their class of change (two inventories) or agreement (any number); ``agreement``: raster of
     the share of operators; ``disagreements``: where they differ, worst first; ``consensus``: outlines of the majority;
-    ``operators``: table of each operator's bias. ``names``: of the inventories, their file names when not given.
+    ``operators``: table of each operator's bias. ``names``: of the inventories, their file names when not given;
+    ``inventory_layers``: the layer of each file, where files hold several, empty where not.
     """
 
     command: ClassVar[str] = "compare_inventories"
@@ -254,6 +255,7 @@ class CompareInventoriesJob:
     disagreements: Optional[str] = None
     consensus: Optional[str] = None
     operators: Optional[str] = None
+    inventory_layers: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     area_of_interest: Optional[str] = None
     area_of_interest_layer: Optional[str] = None

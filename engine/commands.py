@@ -39,7 +39,7 @@ ABOUT = {
 
 METAVARS: dict[type | str, str] = {
     int: "NUMBER", float: "NUMBER", str: "TEXT",
-    "models_folders": "FOLDER", "rasters": "FIELD=PATH", "field_mapping": "TO=FROM", "names": "NAME",
+    "models_folders": "FOLDER", "rasters": "FIELD=PATH", "field_mapping": "TO=FROM", "names": "NAME", "inventory_layers": "LAYER",
 }  # fmt: skip
 CHOICES = {
     "sensor": SENSORS,
@@ -166,6 +166,7 @@ HELP = {
     ("compare_inventories", "disagreements"): "polygons where inventories differ to write, worst first",
     ("compare_inventories", "consensus"): "outlines of the majority to write",
     ("compare_inventories", "operators"): "table of each inventory's bias to write (.csv, .gpkg)",
+    ("compare_inventories", "inventory_layers"): "layer of an inventory's file, in their order; may be given more than once",
     ("compare_inventories", "names"): "name of an inventory, in their order; may be given more than once",
     ("compare_inventories", "area_of_interest"): "polygons of the area that all mapped",
     ("compare_inventories", "area_of_interest_layer"): "layer of that file, where it holds several",

@@ -165,7 +165,8 @@ def compare_inventories(job: CompareInventoriesJob, reporter: Reporter) -> dict[
 def _compared(job: CompareInventoriesJob, reporter: Reporter) -> Comparison:
     """Read the inventories, lay them on one map and find who shares ground with whom."""
     reporter.progress(0.0, "reading inventories")
-    layers = [read_polygons(path) for path in job.inventories]
+    of_files = job.inventory_layers or ("",) * len(job.inventories)
+    layers = [read_polygons(path, layer or None) for path, layer in zip(job.inventories, of_files, strict=True)]
     names = _told_apart(job.names or tuple(Path(path).stem for path in job.inventories))
     for name, layer in zip(names, layers, strict=True):
         if layer.repaired or layer.dropped:
@@ -258,9 +259,9 @@ def changes(comparison: Comparison, changed_iou: float, check: Callable[[], None
     gain = covered.predicted_m2 - covered.reference_m2
 
     columns: list[Fields] = []
-    for side, other, own, theirs, component in (
-        (older, newer, 1, 0, links.reference_component),
-        (newer, older, 0, 1, links.predicted_component),
+    for name, side, other, own, theirs, component in (
+        ("older", older, newer, 1, 0, links.reference_component),
+        ("newer", newer, older, 0, 1, links.predicted_component),
     ):
         shared = np.bincount(graph.pairs[:, own], graph.shared_m2, minlength=len(side))
         counterparts = _listed(graph.pairs[:, own], other.ids[graph.pairs[:, theirs]], len(side))
@@ -270,6 +271,7 @@ def changes(comparison: Comparison, changed_iou: float, check: Callable[[], None
         with np.errstate(divide="ignore", invalid="ignore"):
             columns.append(
                 {
+                    "side": np.full(len(side), name, dtype=object),
                     "inventory": np.full(len(side), side.name, dtype=object),
                     "id": side.ids.astype(object),
                     "change": change[component],
