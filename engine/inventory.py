@@ -24,6 +24,7 @@ from engine.geodesy import geodesic_area
 from engine.inventory_forms import (
     AREA_OF_INTEREST,
     FORMS,
+    RELIABILITIES,
     SECTORS,
     Field,
     Form,
@@ -53,7 +54,6 @@ METHODS = {"accepted": "model", "edited": "model-edited", "added": "manual"}
 """What the status that the review gave an outline says about how it was made."""
 REJECTED = "rejected"
 EXTENDED, RESTRICTED = "Extended", "Restricted"
-RELIABILITIES = ("reliability_front", "reliability_left", "reliability_right", "reliability_upslope")
 
 Warn = Callable[[str, str], None]
 

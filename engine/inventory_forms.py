@@ -68,6 +68,8 @@ class Form:
 
 
 AREA_OF_INTEREST = "AOI"
+RELIABILITIES = ("reliability_front", "reliability_left", "reliability_right", "reliability_upslope")
+"""What ``reliability_index`` is the sum of."""
 
 # name in the template, in the release, in rogi_ch (None: not there), field of this project, domain
 _MARKER = (

@@ -101,8 +101,10 @@ def _with_ids(fields: Columns) -> dict[str, Column]:
     if theirs is not None and ("id" not in fields or (is_null(theirs) | (texts(theirs) == texts(fields["id"]))).all()):
         fields["id"] = first_known(fields.get("id", theirs), fields.pop("outline_working_id"))
     ids = fields.get("id")
-    if ids is not None and ids.dtype == object and all(re.fullmatch(r"0|[1-9]\d{0,17}", text or "") for text in texts(ids)):
+    if ids is not None and ids.dtype == object and len(ids) and all(re.fullmatch(r"0|[1-9]\d{0,17}", text or "") for text in texts(ids)):
         fields["id"] = texts(ids).astype(np.int64)
+    if ids is not None and is_null(ids).all():
+        del fields["id"]
     return {name: fields[name] for name in ("id", *fields) if name in fields}
 
 

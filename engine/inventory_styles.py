@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
-from engine.inventory_forms import RESOURCES, Field, domains
+from engine.inventory_forms import RELIABILITIES, RESOURCES, Field, domains
 
 LAYER_STYLES = """
 CREATE TABLE layer_styles (
@@ -26,7 +26,7 @@ SHOWN_BY = {"markers": ("activity_class", "''"), "outlines": ("outline_type", "'
 
 
 def style_qml(role: str, fields: Mapping[str, Field]) -> str:
-    """The style of a layer as QGIS reads it, fields with a domain as drop-down lists.
+    """The style of a layer as QGIS reads it: fields with a domain as drop-down lists, RelIndex the sum while a person edits.
 
     Parameters
     ----------
@@ -45,6 +45,11 @@ def style_qml(role: str, fields: Mapping[str, Field]) -> str:
     for name, field in fields.items():
         if field.domain:
             _add_drop_down_list(configuration, name, field)
+    summed = {field.source: name for name, field in fields.items()}
+    if "reliability_index" in summed:
+        expression = " + ".join(f'"{summed[source]}"' for source in RELIABILITIES)
+        defaults = ElementTree.SubElement(style, "defaults")
+        ElementTree.SubElement(defaults, "default", field=summed["reliability_index"], expression=expression, applyOnUpdate="1")
     return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(style, encoding="unicode")
 
 

@@ -15,7 +15,7 @@ import pytest
 import shapely
 from pyproj import CRS, Transformer
 
-from engine.errors import EngineError
+from engine.errors import Cancelled, EngineError
 from engine.inventory import export_inventory, in_degrees
 from engine.inventory_forms import FORMS, domains, recognised, short_names
 from engine.inventory_import import import_inventory
@@ -514,6 +514,12 @@ class TestThereAndBack:
         imported(tmp_path / "i.gpkg", tmp_path / "b.gpkg")
         assert table(tmp_path / "b.gpkg")["id"] == [1, 2, 3]
 
+    def test_no_id_is_made_up(self, tmp_path: Path) -> None:
+        exported(layer(tmp_path / "o.gpkg", [box(0)]), tmp_path / "i.gpkg")
+        imported(tmp_path / "i.gpkg", tmp_path / "b.gpkg")
+        assert table(tmp_path / "i.gpkg", "GO")["WorkingID"] == [None]
+        assert "id" not in table(tmp_path / "b.gpkg")
+
     @pytest.mark.parametrize(("form", "codes"), [("rgi7", "aspect_sec"), ("global2026", "aspect")])
     def test_codes_of_aspect_classes_are_undone(self, tmp_path: Path, form: str, codes: str) -> None:
         sectors = ["N", "NE", "E", "SE", "S", "SW", "W", "NW", None]
@@ -656,6 +662,16 @@ class TestBadInput:
         assert found["WorkingID"] == ["1", "1", None]
         assert len(set(found["PrimaryID"])) == 3
         assert [code for code, _ in reporter.warnings] == ["id_repeated"]
+
+    @pytest.mark.parametrize("run", [exported, imported])
+    @pytest.mark.parametrize("step", [0, 1, 2])
+    def test_cancelled(self, three: str, tmp_path: Path, run: Any, step: int) -> None:
+        exported(three, tmp_path / "i.gpkg")
+        folder = tmp_path / "result"
+        folder.mkdir()
+        with pytest.raises(Cancelled):
+            run(three if run is exported else tmp_path / "i.gpkg", folder / "o.gpkg", SilentReporter(cancel_after=step))
+        assert not list(folder.iterdir())
 
     def test_heights_and_measures_are_left_out(self, tmp_path: Path) -> None:
         outlines = layer(tmp_path / "o.geojson", [shapely.force_3d(shapely.box(88, 28, 88.01, 28.01), 4800)], WGS84)

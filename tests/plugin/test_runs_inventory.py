@@ -89,6 +89,20 @@ def test_a_person_finds_drop_down_lists_with_the_values_of_the_form(run, engine,
     assert markers.renderer().classAttribute() == '"Acti.Cl."'
 
 
+def test_the_index_follows_the_reliabilities_that_a_person_sets(run, engine, outlines, tmp_path, qtbot):
+    run("exportinventory", INPUT=str(outlines), OUTPUT=str(tmp_path / "i.gpkg"))
+    layer = QgsVectorLayer(f"{tmp_path / 'i.gpkg'}|layername=GO", "GO", "ogr")
+    layer.startEditing()
+    feature = next(layer.getFeatures())
+    assert (feature["RelFr"], feature["RelIndex"]) == (2, None)
+    form = QgsAttributeForm(layer, feature)
+    qtbot.addWidget(form)
+    for name in ("RelLeftLM", "RelRightLM", "RelUpsCon"):
+        form.changeAttribute(name, 1)
+    assert form.save()
+    assert layer.getFeature(feature.id())["RelIndex"] == 5
+
+
 @pytest.mark.parametrize("suffix", ["geojson", "shp"])
 def test_files_have_their_lists_beside_them(run, engine, outlines, tmp_path, suffix):
     results = run("exportinventory", INPUT=str(outlines), FORM="rogi_ch", OUTPUT=str(tmp_path / f"i.{suffix}"))
