@@ -24,7 +24,7 @@ ICON = str(Path(__file__).resolve().parent.parent / "resources" / "icons" / "roc
 
 
 class RockGlacierProvider(QgsProcessingProvider):
-    """Provider ``rockglacier``: the three algorithms and the model that chains them."""
+    """Provider ``rockglacier``: the algorithms, and the model that chains the first three."""
 
     def id(self) -> str:
         """The fixed id."""

@@ -10,7 +10,19 @@ import pytest
 from qgis.core import QgsApplication
 from qgis.PyQt.QtWidgets import QMenu
 
-ALGORITHMS = {"preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain"}
+ALGORITHMS = {
+    "preparespectralstack",
+    "detectrockglaciers",
+    "postprocesspolygons",
+    "addattributes",
+    "exportinventory",
+    "importinventory",
+    "compareinventories",
+    "assessaccuracy",
+    "designsample",
+    "estimatearea",
+    "rockglacierchain",
+}
 ROOT = Path(__file__).resolve().parents[2]
 
 
