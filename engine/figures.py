@@ -62,6 +62,8 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6E6E6E"
 MAP_WIDTH_MM = 145.0
 LEAST_ON_PAPER_MM = 1.2
 """Outlines whose median size on the map is less are drawn as dots."""
+FEW, GOLDEN_RATIO = 50, 0.618
+"""Up to so many values are shown beside their box, each, spread by multiples of the golden ratio."""
 MANY = 3000
 """More points than these are drawn as pixels within an SVG."""
 
@@ -167,8 +169,12 @@ def _boxes(axes: Axes, deviation: Array, size_class: NDArray[np.intp], size_clas
         meanprops={"marker": "D", "markerfacecolor": ORANGE, "markeredgecolor": "white", "markersize": 4, "markeredgewidth": 0.4},
         flierprops={"marker": "o", "markersize": 2, "markerfacecolor": GREY, "markeredgewidth": 0, "alpha": 0.5},
     )
-    for points in box["fliers"]:
-        points.set_rasterized(len(points.get_xdata()) > MANY)
+    for position, (group, outliers) in enumerate(zip(groups, box["fliers"], strict=True)):
+        outliers.set_rasterized(len(outliers.get_xdata()) > MANY)
+        if len(group) <= FEW:
+            outliers.set_visible(False)
+            beside = position + 0.36 * (GOLDEN_RATIO * np.arange(len(group)) % 1 - 0.5)
+            axes.scatter(beside, group, s=7, c=GREY, alpha=0.6, linewidths=0, zorder=3)
     axes.axhline(0, color="black", linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
     whiskers = [value for line in box["whiskers"] for value in line.get_ydata() if np.isfinite(value)]
     top, bottom = max([10.0, *whiskers]), min([-10.0, *whiskers])
@@ -244,7 +250,7 @@ def _cumulated(axes: Axes, distances: Mapping[str, Array]) -> None:
         if not len(values):
             continue
         axes.step(np.append(0, values), 100 * np.arange(len(values) + 1) / len(values), where="post", color=colour, label=label)
-    axes.set_xlim(0, 1.05 * reach)
+    axes.set_xlim(0, max(1.05 * reach, 1e-3))
     axes.set_ylim(0, 102)
     axes.legend(loc="lower right", title=f"n = {_thousands(count)}", title_fontsize=7, alignment="left")
 
