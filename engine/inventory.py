@@ -60,8 +60,10 @@ Warn = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class InventoryLayer:
-    """A layer of an inventory as it is written: in WGS84, ``role`` ``markers``, ``outlines`` or ``area_of_interest``;
-    ``fields``: the form's field behind each name of the content's fields, where it is one of the form."""
+    """A layer of an inventory as it is written, in WGS84.
+
+    ``role``: ``markers``, ``outlines`` or ``area_of_interest``; ``fields``: names in ``content`` -> fields of the form.
+    """
 
     name: str
     role: str
@@ -368,6 +370,7 @@ def _as_markers(alone: PolygonLayer, taken: Column) -> PolygonLayer:
     places = np.concatenate([np.full(len(taken), shapely.Point(), dtype=object), points.geometries])
     existing = np.concatenate([taken, texts(fields.get("primary_id", np.full(len(points), None, dtype=object)))])
     fields["primary_id"] = primary_ids(places, WGS84, existing)[len(taken) :]
+    fields |= {"longitude": shapely.get_x(points.geometries), "latitude": shapely.get_y(points.geometries)}
     return PolygonLayer(points.geometries, WGS84, fields)
 
 

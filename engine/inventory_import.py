@@ -53,12 +53,13 @@ def import_inventory(job: ImportInventoryJob, reporter: Reporter) -> dict[str, A
 
     reporter.progress(0.4, "joining primary markers")
     place = _markers_place(path, layer_name) if form.markers is not None else None
-    alone = None
+    alone = PolygonLayer(np.empty(0, dtype=object), WGS84)
     if place is not None:
         points, unknown_of_markers = _from_form(read_markers(*place).in_crs(WGS84), form, "markers")
         rows, alone = _joined(rows, points, reporter.warning)
         unknown += [name for name in unknown_of_markers if name not in unknown]
-    rows = replace(rows, fields=_mapped(_with_ids(rows.fields), mapping, outlines.fields))
+    fields = _with_ids(rows.fields) if form_name else rows.fields
+    rows = replace(rows, fields=_mapped(fields, mapping, outlines.fields))
     unknown = [name for name in unknown if name not in mapping.values()]
     if unknown:
         reporter.info(f"Fields that are none of the form's travel on as they are: {', '.join(unknown)}.")
@@ -74,14 +75,14 @@ def import_inventory(job: ImportInventoryJob, reporter: Reporter) -> dict[str, A
             f"{is_restricted.sum()} of the {len(rows)} outlines are restricted ones of the same rock glaciers (outline_type). "
             "Name a file for them (RESTRICTED) to have them apart.",
         )
-    if alone is not None and job.markers is not None:
+    if job.markers is not None:
         write_polygons(job.markers, alone, "markers", "Point")
-    elif alone is not None and len(alone):
+    elif len(alone):
         reporter.warning(
             "markers_alone", f"{len(alone)} primary markers have no outline and were left out. Name a file for them (MARKERS)."
         )
     _write_outlines(job.output, rows, "outlines")
-    counts = {"count": len(rows), "restricted": int(is_restricted.sum()), "markers_alone": 0 if alone is None else len(alone)}
+    counts = {"count": len(rows), "restricted": int(is_restricted.sum()), "markers_alone": len(alone)}
     reporter.progress(1.0, f"{len(rows)} outlines from {f'the form {form_name}' if form_name else 'an unknown form'}")
     return {"output": job.output, "form": form_name or "", **counts, "unknown_fields": unknown}
 
@@ -187,10 +188,12 @@ def _from_form(layer: PolygonLayer, form: Form, role: str) -> tuple[PolygonLayer
             unknown.append(name)
             fields[_free(name, fields)] = column
         elif field.codes is not None:
-            sectors = {str(code): sector for sector, code in field.codes.items()}
-            fields[field.source] = np.array([sectors.get(code) if code else None for code in texts(column)], dtype=object)
+            sectors: dict[str | None, str | None] = {str(code): sector for sector, code in field.codes.items()}
+            sectors[str(field.unknown)] = None
+            fields[field.source] = np.array([sectors.get(code, code) for code in texts(column)], dtype=object)
         else:
-            fields[field.source] = typed(column, field) if field.kind == "integer" else column
+            whole = typed(column, field) if field.kind == "integer" else column
+            fields[field.source] = column if (is_null(whole) & ~is_null(column)).any() else whole
     return replace(layer, fields=fields), unknown
 
 
@@ -210,7 +213,7 @@ def _joined(rows: PolygonLayer, points: PolygonLayer, warn: Warn) -> tuple[Polyg
     Where an id repeats, the second outline of a type gets the second marker, and so on.
     """
     place = {"longitude": shapely.get_x(points.geometries), "latitude": shapely.get_y(points.geometries)}
-    number = {key: index for index, key in enumerate(_numbered(texts(column_of(points, "primary_id"))))}
+    number = {key: index for index, key in enumerate(_numbered(texts(column_of(points, "primary_id")))) if key[0] is not None}
     types, ids = texts(column_of(rows, "outline_type")), texts(column_of(rows, "primary_id"))
     partner = np.full(len(rows), -1)
     for kind in dict.fromkeys(types):
@@ -237,12 +240,12 @@ def _joined(rows: PolygonLayer, points: PolygonLayer, warn: Warn) -> tuple[Polyg
 
 
 def _numbered(ids: Column) -> list[tuple[str | None, int]]:
-    """Each id with the count of its occurrences so far; those without an id stand for themselves."""
-    seen: dict[Any, int] = {}
-    keys: list[tuple[str | None, int]] = []
-    for index, entry in enumerate(ids):
+    """Each id with the count of its occurrences so far."""
+    seen: dict[str | None, int] = {}
+    keys = []
+    for entry in ids:
         seen[entry] = seen.get(entry, 0) + 1
-        keys.append((None, -index - 1) if entry is None else (entry, seen[entry]))
+        keys.append((entry, seen[entry]))
     return keys
 
 

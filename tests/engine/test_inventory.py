@@ -16,7 +16,7 @@ import shapely
 from pyproj import CRS, Transformer
 
 from engine.errors import Cancelled, EngineError
-from engine.inventory import export_inventory, in_degrees
+from engine.inventory import export_inventory, in_degrees, read_markers
 from engine.inventory_forms import FORMS, domains, recognised, short_names
 from engine.inventory_import import import_inventory
 from engine.reporting import SilentReporter
@@ -632,6 +632,25 @@ class TestImport:
         assert [code for code, _ in reporter.warnings] == ["primary_id_repeated"]
         imported(tmp_path / "i.gpkg", tmp_path / "b.gpkg")
         assert table(tmp_path / "b.gpkg")["activity_class"] == ["Active", "Relict"]
+
+    def test_markers_and_outlines_without_ids_are_not_joined(self, tmp_path: Path) -> None:
+        square = np.array([shapely.box(88.017, 28.022, 88.021, 28.026)], dtype=object)
+        nothing, kind = np.array([None], dtype=object), np.array(["Extended"], dtype=object)
+        write_layer(tmp_path / "i.gpkg", PolygonLayer(square, WGS84, {"PrimaryID": nothing, "OutType": kind}), "GO", "Polygon", "GPKG")
+        marker = PolygonLayer(shapely.points([88.5], [28.5]), WGS84, {"PrimaryID": nothing, "ActiCl": np.array(["Relict"], dtype=object)})
+        write_layer(tmp_path / "i.gpkg", marker, "PM", "Point", "GPKG", append=True)
+        reporter = SilentReporter()
+        assert imported(tmp_path / "i.gpkg", tmp_path / "b.gpkg", reporter)["markers_alone"] == 1
+        assert table(tmp_path / "b.gpkg")["activity_class"] == [None]
+        assert [code for code, _ in reporter.warnings] == ["outlines_alone", "markers_alone"]
+
+    def test_what_a_form_does_not_know_is_kept(self, tmp_path: Path) -> None:
+        square = [shapely.box(88.017, 28.022, 88.021, 28.026)]
+        rgi = layer(tmp_path / "r.gpkg", square, WGS84, cenlon=[88.0], cenlat=[28.0], aspect_sec=[12], utm_zone=["45N"], rgi_id=["RGI-1"])
+        imported(rgi, tmp_path / "b.gpkg", markers=str(tmp_path / "m.gpkg"))
+        found = table(tmp_path / "b.gpkg")
+        assert (found["aspect_sector"], found["utm_zone"], found["rgi_id"]) == (["12"], ["45N"], ["RGI-1"])
+        assert len(read_markers(str(tmp_path / "m.gpkg"), None)) == 0
 
     def test_outlines_and_markers_that_say_different_things(self, tmp_path: Path) -> None:
         outlines = layer(tmp_path / "o.gpkg", [box(0)], id=["m"], outline_working_id=["o"], comment=["marker"], outline_comment=["outline"])
