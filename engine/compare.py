@@ -24,7 +24,7 @@ from scipy.sparse.csgraph import connected_components
 
 from engine.errors import EngineError
 from engine.local_maps import local_maps, middle_in_degrees, on_one_map
-from engine.matching import OverlapGraph, areas_m2, components, counted_in, ground, overlaps
+from engine.matching import OverlapGraph, areas_m2, components, counted_in, ground, match_objects, overlaps
 from engine.outline_names import outline_names
 from engine.outputs import whole_file
 from engine.rasters import Grid, crs_name, windows, write_geotiff
@@ -142,9 +142,10 @@ def compare_inventories(job: CompareInventoriesJob, reporter: Reporter) -> dict[
         reporter.progress(0.6, "disagreements and consensus")
         agreed = consensus(comparison, overlay, job.sliver, reporter.check_cancelled)
         layers["disagreements"] = disagreements(comparison, overlay, reporter.check_cancelled)
-        layers["consensus"], table = agreed.layer, operators(comparison, agreed)
+        layers["consensus"] = consensus_layer(comparison, agreed)
+        table = operators(comparison, agreed, reporter.check_cancelled)
         counted = overlay.held.sum(axis=1)
-        result |= {"n_disagreements": len(layers["disagreements"]), "n_consensus": len(agreed.layer)}
+        result |= {"n_disagreements": len(layers["disagreements"]), "n_consensus": len(agreed.outlines)}
         result |= {"held_by_all_km2": overlay.area_m2[counted == len(names)].sum() / 1e6}
         result |= {"held_by_any_km2": overlay.area_m2[counted > 0].sum() / 1e6}
         result["bias"] = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
@@ -444,12 +445,17 @@ def _united(faces: NDArray[np.object_], group: NDArray[np.intp], check: Callable
 
 @dataclass(frozen=True)
 class Consensus:
-    """``layer``: the consensus outlines (c,); ``best`` (n,): of all outlines, the consensus outline that each shares most with, -1 where
-    none; ``shared_m2`` (n,) how much."""
+    """Outlines of the ground that the majority holds, the largest first.
 
-    layer: PolygonLayer
-    best: NDArray[np.intp]
-    shared_m2: NDArray[np.float64]
+    ``outlines`` (c,) Polygon; ``area_m2`` (c,); ``agreement`` (c,) mean share of inventories, 0-1, that hold its ground;
+    ``cluster`` (c,); ``graphs``: of each inventory's outlines (predicted) with the consensus outlines (reference).
+    """
+
+    outlines: NDArray[np.object_]
+    area_m2: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+    cluster: NDArray[np.intp]
+    graphs: list[OverlapGraph]
 
 
 def consensus(comparison: Comparison, overlay: Overlay, sliver: float, check: Callable[[], None] = lambda: None) -> Consensus:
@@ -457,14 +463,8 @@ def consensus(comparison: Comparison, overlay: Overlay, sliver: float, check: Ca
 
     Where most of them draw several outlines next to each other, the ground is divided along the borders of the one that
     shares most with it. Pieces below ``sliver`` (0-1) of the largest piece of their outline are left out.
-
-    Returns
-    -------
-    Fields of the layer: ``id``, ``area_km2``, ``agreement`` (mean share of inventories that hold its ground, 0-1), ``n_operators``
-    (inventories with an outline of it), ``area_sd_km2`` (standard deviation of the areas of their outlines, NaN with one),
-    ``area_min_km2``, ``area_max_km2``, ``component``.
     """
-    k, n = len(comparison.inventories), len(comparison.cluster)
+    k = len(comparison.inventories)
     counted = overlay.held.sum(axis=1)
     major = np.flatnonzero(2 * counted > k)
     part = _divided(comparison, overlay, major)
@@ -482,41 +482,44 @@ def consensus(comparison: Comparison, overlay: Overlay, sliver: float, check: Ca
     face, piece = face[same], piece[same]
     of = np.full(len(overlay.faces), -1, dtype=np.intp)
     of[major[face]] = piece
-    agreed = np.bincount(of[of >= 0], (overlay.area_m2 * counted / k)[of >= 0], minlength=len(pieces))
-    best, shared = _best(overlay, of, n)
+    known = of >= 0
+    weight, shared = overlay.area_m2[known], (overlay.area_m2 * counted / k)[known]
+    agreement = np.bincount(of[known], shared, minlength=len(pieces)) / np.bincount(of[known], weight, minlength=len(pieces))
+    order = np.argsort(-area, kind="stable")
+    outlines = pieces[order]
+    graphs = [overlaps(inventory.outlines, outlines, comparison.crs, sliver, check) for inventory in comparison.inventories]
+    return Consensus(outlines, area[order], agreement[order], cluster[order], graphs)
 
-    mine = np.zeros((len(pieces), k))
-    known = best >= 0
-    np.add.at(mine, (best[known], comparison.holder[known]), comparison.area_m2[known])
-    drawn = np.where(mine > 0, mine, np.nan) / 1e6
-    has = (mine > 0).sum(axis=1)
-    mean = np.nansum(drawn, axis=1) / np.maximum(has, 1)
-    spread = np.sqrt(np.nansum((drawn - mean[:, None]) ** 2, axis=1) / np.maximum(has - 1, 1))
-    by_area = np.argsort(-area, kind="stable")
-    rank = np.argsort(by_area, kind="stable")
+
+def consensus_layer(comparison: Comparison, agreed: Consensus) -> PolygonLayer:
+    """The consensus outlines, the largest first.
+
+    ``n_operators``: inventories with an outline of it; ``area_sd_km2``, ``area_min_km2``, ``area_max_km2``: of the areas that these
+    give it, as far as their outlines are of it alone (NaN where none is, the standard deviation where one is).
+    """
+    drawn = np.zeros((len(agreed.outlines), len(comparison.inventories)))
+    has = np.zeros(drawn.shape, dtype=bool)
+    for number, (inventory, graph) in enumerate(zip(comparison.inventories, agreed.graphs, strict=True)):
+        outline, of = graph.pairs[match_objects(graph, "overlap", MATCHED).links].T
+        several = np.bincount(outline, minlength=len(inventory)) > 1
+        has[of, number] = True
+        np.add.at(drawn[:, number], of, np.where(several[outline], np.nan, inventory.area_m2[outline]))
+    drawn[~has] = np.nan
+    known = np.isfinite(drawn)
+    count = known.sum(axis=1)
+    mean = np.nansum(drawn, axis=1) / np.maximum(count, 1)
+    spread = np.sqrt(np.nansum((drawn - mean[:, None]) ** 2, axis=1) / np.maximum(count - 1, 1))
     fields: Fields = {
-        "area_km2": area / 1e6,
-        "agreement": agreed / np.bincount(of[of >= 0], overlay.area_m2[of >= 0], minlength=len(pieces)),
-        "n_operators": has,
-        "area_sd_km2": np.where(has > 1, spread, np.nan),
-        "area_min_km2": np.where(has > 0, np.where(np.isnan(drawn), np.inf, drawn).min(axis=1, initial=np.inf), np.nan),
-        "area_max_km2": np.where(has > 0, np.where(np.isnan(drawn), 0, drawn).max(axis=1, initial=0), np.nan),
-        "component": cluster + 1,
+        "id": np.arange(1, len(agreed.outlines) + 1),
+        "area_km2": agreed.area_m2 / 1e6,
+        "agreement": agreed.agreement,
+        "n_operators": has.sum(axis=1),
+        "area_sd_km2": np.where(count > 1, spread, np.nan) / 1e6,
+        "area_min_km2": np.where(count > 0, np.where(known, drawn, np.inf).min(axis=1), np.nan) / 1e6,
+        "area_max_km2": np.where(count > 0, np.where(known, drawn, 0).max(axis=1), np.nan) / 1e6,
+        "component": agreed.cluster + 1,
     }
-    fields = {"id": np.arange(1, len(pieces) + 1), **{name: values[by_area] for name, values in fields.items()}}
-    return Consensus(PolygonLayer(pieces[by_area], comparison.crs, fields), np.where(known, np.append(rank, -1)[best], -1), shared)
-
-
-def _best(overlay: Overlay, of: NDArray[np.intp], n: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The group of faces, by ``of`` (f,), that each of n outlines shares most ground with, and how much in square metres."""
-    outline, group = overlay.within[:, 0], of[overlay.within[:, 1]]
-    grouped = group >= 0
-    pairs, index = np.unique(np.column_stack([outline[grouped], group[grouped]]), axis=0, return_inverse=True)
-    shared = np.bincount(index.reshape(-1), overlay.area_m2[overlay.within[grouped, 1]], minlength=len(pairs))
-    best, most = np.full(n, -1, dtype=np.intp), np.zeros(n)
-    order = np.argsort(shared, kind="stable")  # the largest comes last and stays
-    best[pairs[order, 0]], most[pairs[order, 0]] = pairs[order, 1], shared[order]
-    return best, most
+    return PolygonLayer(agreed.outlines, comparison.crs, fields)
 
 
 def _divided(comparison: Comparison, overlay: Overlay, major: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -560,33 +563,33 @@ def _joined(faces: NDArray[np.object_], outline: NDArray[np.intp]) -> NDArray[np
     return outline
 
 
-def operators(comparison: Comparison, agreed: Consensus) -> Fields:
+def operators(comparison: Comparison, agreed: Consensus, check: Callable[[], None] = lambda: None) -> Fields:
     """Each inventory against the consensus, which it is a part of: one row each.
 
-    An outline matches the consensus outline that it shares most with when that is at least half of the smaller of the two.
+    Found is what shares at least half of the smaller outline. ``area_deviation_percent``: mean over the correspondences with the consensus,
+    so that what an inventory draws as one is compared with all that it holds; ``merged``, ``split``: consensus outlines that are
+    one with others in the inventory, or several.
     """
-    consensus_m2 = np.asarray(agreed.layer.fields["area_km2"]) * 1e6
-    area = comparison.area_m2
-    known = agreed.best >= 0
-    matched = known.copy()
-    matched[known] = agreed.shared_m2[known] >= MATCHED * np.minimum(area[known], consensus_m2[agreed.best[known]])
-    rows = []
-    for number, inventory in enumerate(comparison.inventories):
-        own = comparison.holder == number
-        drawn = np.bincount(agreed.best[own & matched], area[own & matched], minlength=len(consensus_m2))
-        found = drawn > 0
-        deviation = 100 * (drawn[found] - consensus_m2[found]) / consensus_m2[found]
+    rows: list[dict[str, Any]] = []
+    for inventory, graph in zip(comparison.inventories, agreed.graphs, strict=True):
+        matched = match_objects(graph, "overlap", MATCHED)
+        links = components(graph)
+        covered = ground(graph, links, inventory.outlines, agreed.outlines, comparison.crs, check)
+        both = links.matched
+        deviation = 100 * (covered.predicted_m2[both] / covered.reference_m2[both] - 1)
         rows.append(
             {
                 "inventory": inventory.name,
                 "outlines": len(inventory),
                 "total_area_km2": inventory.area_m2.sum() / 1e6,
                 "mean_area_km2": inventory.area_m2.mean() / 1e6 if len(inventory) else math.nan,
-                "producers_accuracy": found.mean() if len(found) else math.nan,
-                "users_accuracy": matched[own].mean() if own.any() else math.nan,
-                "area_deviation_percent": deviation.mean() if len(deviation) else math.nan,
-                "missed": int((~found).sum()),
-                "extra": int((~matched[own]).sum()),
+                "producers_accuracy": matched.reference.mean() if len(matched.reference) else math.nan,
+                "users_accuracy": matched.predicted.mean() if len(inventory) else math.nan,
+                "area_deviation_percent": deviation.mean() if both.any() else math.nan,
+                "missed": (~matched.reference).sum(),
+                "extra": (~matched.predicted).sum(),
+                "merged": links.n_reference[links.kind == "n-1"].sum(),
+                "split": links.n_reference[links.kind == "1-n"].sum(),
             }
         )
     return {name: np.array([row[name] for row in rows], dtype=object if name == "inventory" else None) for name in rows[0]}

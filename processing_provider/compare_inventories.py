@@ -117,7 +117,7 @@ class CompareInventories(EngineAlgorithm):
             QgsProcessingParameterFeatureSink(
                 self.OPERATORS, tr("Table of operators"), Qgis.ProcessingSourceType.Vector, optional=True, createByDefault=False
             ),
-            tr("Each inventory against the consensus: accuracies, mean area deviation, what it lacks and what it alone has."),
+            tr("Each inventory against the consensus: accuracies, mean area deviation, outlines missed, extra, merged and split."),
         )
         for name, label in zip(
             self.COUNTS,

@@ -210,6 +210,33 @@ class TestOperators:
         assert inside == pytest.approx(2 / 3) and np.isnan(outside)
 
 
+class TestBias:
+    def test_what_is_drawn_as_one_is_compared_with_all_that_it_holds(self, tmp_path: Path) -> None:
+        """Dee draws both rock glaciers as one with the ground between them; nothing is missed, nothing extra."""
+        apart = [at(0, 0, 200, 200), at(220, 0, 420, 200)]
+        inventories = {"Ada": apart, "Bo": apart, "Dee": [at(0, 0, 420, 200)]}
+        files = tuple(save(tmp_path / f"{name}.gpkg", polygons) for name, polygons in inventories.items())
+        job = CompareInventoriesJob(files, consensus=str(tmp_path / "consensus.gpkg"))
+        rows = {row["inventory"]: row for row in compare_inventories(job, SilentReporter())["bias"]}
+        dee = rows["Dee"]
+        assert (dee["producers_accuracy"], dee["users_accuracy"], dee["missed"], dee["extra"], dee["merged"]) == (1, 1, 0, 0, 2)
+        assert dee["area_deviation_percent"] == pytest.approx(5, abs=1e-6) and rows["Ada"]["area_deviation_percent"] == pytest.approx(0)
+        for outline in rows_of(job.consensus):
+            assert outline["n_operators"] == 3
+            assert outline["area_sd_km2"] == pytest.approx(0, abs=1e-9) and outline["area_max_km2"] == pytest.approx(outline["area_km2"])
+
+    def test_what_is_drawn_as_two(self, tmp_path: Path) -> None:
+        whole = [at(0, 0, 400, 200)]
+        inventories = {"Ada": whole, "Bo": whole, "Eli": [at(0, 0, 180, 200), at(220, 0, 400, 200)]}
+        files = tuple(save(tmp_path / f"{name}.gpkg", polygons) for name, polygons in inventories.items())
+        job = CompareInventoriesJob(files, consensus=str(tmp_path / "consensus.gpkg"))
+        eli = compare_inventories(job, SilentReporter())["bias"][2]
+        assert (eli["split"], eli["merged"], eli["missed"], eli["extra"]) == (1, 0, 0, 0)
+        assert eli["area_deviation_percent"] == pytest.approx(-10, abs=1e-6)
+        (outline,) = rows_of(job.consensus)
+        assert outline["area_min_km2"] == pytest.approx(0.072 * GROUND, rel=1e-4)
+
+
 class TestConsensusOfNeighbours:
     """Two rock glaciers side by side, with a border that the operators see, or not."""
 
