@@ -28,7 +28,7 @@ ABOUT = {
     "split": "Outlines that hold several rock glaciers to systems (RGS) and units (RGU), every cut with a score.",
     "attributes": "Outlines with area, elevation, slope, aspect, length, width, solar radiation, climate and PrimaryID.",
     "export_inventory": "Outlines to an inventory in the RGIK form, or as rogi_ch, TPRoGI, RGI 7 and the global inventory have it.",
-    "import_inventory": "An inventory in one of those forms to outlines.",
+    "import_inventory": "An inventory as RGIK, rogi_ch, TPRoGI, RGI 7 or the global inventory have it to outlines.",
     "assess": "Accuracy of predicted against reference outlines: objects, areas, pixels, boundaries, and a report.",
     "compare_inventories": "Two inventories, or those of several operators: what is new, missed, split, merged, changed; consensus.",
     "design_sample": "A stratified random sample of points to label by eye.",
