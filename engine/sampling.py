@@ -48,7 +48,7 @@ MOST_ROUNDS, MOST_AT_ONCE = 100_000, 10_000
 """Of drawing points until one lies in a polygon; a polygon that fills a thousandth of its rectangle needs about a thousand draws."""
 
 FEW = 5
-"""Fewer finds than this in a stratum carry no interval."""
+"""Fewer points than this that differ from the others of their stratum carry no interval."""
 
 DEFINITIONS = {
     "area": "ground that is rock glacier by the reference, estimated from the labelled points",
@@ -471,21 +471,23 @@ def _labels(values: NDArray[np.generic], name: str, path: str, any_number: bool 
 
 
 def _unseen(sample: _Sample, counts: NDArray[np.int64]) -> list[str]:
-    """Where no rock glacier was met outside the map, the interval takes it for certain that there is none; of few finds it makes much."""
+    """Where all points of a stratum are alike, the interval takes it for certain that all of its ground is; of few others it makes much."""
     notes = []
-    for h, name in enumerate(sample.names):
-        points, finds = counts[h].sum(), counts[h][:, 0].sum()
-        outside_the_map = points > 0 and not counts[h][0].sum()
-        if outside_the_map and 0 < finds < FEW:
+    for name, area, (rock_glacier, background) in zip(sample.names, sample.area_km2, counts.sum(axis=1), strict=True):
+        points = rock_glacier + background
+        rare, others = (rock_glacier, "rock glacier") if rock_glacier <= background else (background, "background")
+        if not points or rare >= FEW:
+            continue
+        if rare:
             notes.append(
-                f"Only {finds} of the {points} points of the stratum {name} are rock glacier: the estimate leans on them, and its interval "
-                "is probably too narrow. Label more points there."
+                f"Only {rare} of the {points} points of the stratum {name} are {others}: the estimate leans on them, and its interval is "
+                "probably too narrow. Label more points there."
             )
-        elif outside_the_map and not finds:
+        else:
             share = 1 - 0.05 ** (1 / points)
             notes.append(
-                f"None of the {points} points of the stratum {name} is rock glacier, so it adds nothing to the interval; "
-                f"up to {100 * share:.1f} % of it ({share * sample.area_km2[h]:.3f} km2) could be and not have been met (95 %). "
+                f"None of the {points} points of the stratum {name} is {others}, so it adds nothing to the interval; "
+                f"up to {100 * share:.1f} % of it ({share * area:.3f} km2) could be and not have been met (95 %). "
                 "Label more points there."
             )
     return notes

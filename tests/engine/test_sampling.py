@@ -300,6 +300,12 @@ class TestEstimate:
         found = estimate_area(EstimateAreaJob(str(tmp_path / "labels.csv"), reference_field="seen"), SilentReporter())
         assert found["area"] == pytest.approx(estimate_area(EstimateAreaJob(labelled), SilentReporter())["area"])
 
+    def test_a_stratum_that_is_all_rock_glacier_is_told(self, job: DesignSampleJob, tmp_path: Path) -> None:
+        design_sample(job, SilentReporter())
+        path = label(job.output, shapely.union_all(OUTLINES), tmp_path / "l.gpkg")
+        notes = estimate_area(EstimateAreaJob(path), SilentReporter())["notes"]
+        assert "of the stratum predicted is background" in notes[0] and len(notes) == 3
+
     def test_few_finds_are_told(self, tmp_path: Path) -> None:
         reference = np.array([1, 1, 0] + [1, 0, 0, 0, 0])
         fields = {
@@ -309,8 +315,9 @@ class TestEstimate:
             "reference": reference,
         }
         write_polygons(tmp_path / "s.gpkg", PolygonLayer(shapely.points(np.zeros((8, 2))), UTM, fields), "s", "Point")
-        (note,) = estimate_area(EstimateAreaJob(str(tmp_path / "s.gpkg")), SilentReporter())["notes"]
-        assert "Only 1 of the 5 points of the stratum rest" in note
+        notes = estimate_area(EstimateAreaJob(str(tmp_path / "s.gpkg")), SilentReporter())["notes"]
+        assert "Only 1 of the 3 points of the stratum predicted are background" in notes[0]
+        assert "Only 1 of the 5 points of the stratum rest are rock glacier" in notes[1]
 
     @pytest.mark.parametrize(
         ("changes", "code"),
