@@ -225,6 +225,14 @@ def _import_inventory_summary(result: Mapping[str, Any]) -> list[str]:
     return [f"{result['output']}: {result['count']} outlines, {form}"]
 
 
+def _split_summary(result: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{result['output']}: {result['count']} units of {result['outlines']} outlines, {result['systems_count']} of which were split",
+        f"{result['cuts_made']} cuts made, {result['cuts_proposed']} more proposed",
+    ]
+    return [*lines, *(f"{result[name]}: {name}" for name in ("systems", "cuts") if result[name])]
+
+
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
     columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
     rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
@@ -246,6 +254,7 @@ SUMMARIES = {
     "prepare": _prepare_summary,
     "detect": _detect_summary,
     "postprocess": _postprocess_summary,
+    "split": _split_summary,
     "compare_inventories": _compare_inventories_summary,
     "design_sample": _design_sample_summary,
     "estimate_area": _estimate_area_summary,

@@ -89,6 +89,7 @@ CORRESPONDENCES = NamedStyle("correspondences")
 AGREEMENT = NamedStyle("agreement")
 CHANGES = NamedStyle("changes")
 DISAGREEMENTS = NamedStyle("disagreements")
+CUTS = NamedStyle("cuts")
 SAMPLE = NamedStyle("sample")
 
 LOADED_IN_ORDER = (
@@ -101,6 +102,7 @@ LOADED_IN_ORDER = (
     CORRESPONDENCES,
     CHANGES,
     DISAGREEMENTS,
+    CUTS,
     SAMPLE,
 )
 """From the bottom of the map to its top."""

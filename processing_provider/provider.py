@@ -18,6 +18,7 @@ from .export_inventory import ExportInventory
 from .import_inventory import ImportInventory
 from .postprocess_polygons import PostprocessPolygons
 from .prepare_spectral_stack import PrepareSpectralStack
+from .split_outlines import SplitOutlines
 from .translation import tr
 
 ICON = str(Path(__file__).resolve().parent.parent / "resources" / "icons" / "rock_glacier.svg")
@@ -52,6 +53,7 @@ class RockGlacierProvider(QgsProcessingProvider):
             PrepareSpectralStack,
             DetectRockGlaciers,
             PostprocessPolygons,
+            SplitOutlines,
             AddAttributes,
             AssessAccuracy,
             CompareInventories,

@@ -66,6 +66,16 @@ PARAMETERS = {
         "RESTRICTED": ("sink", None, True, False),
         "REPORT": ("sink", None, True, False),
     },
+    "splitoutlines": {
+        "INPUT": ("source", None, False, False),
+        "PROBABILITY": ("raster", None, True, False),
+        "DEM": ("raster", None, True, False),
+        "MIN_AREA": ("number", 10000.0, False, False),
+        "MIN_SCORE": ("number", 0.5, False, False),
+        "OUTPUT": ("sink", None, False, False),
+        "SYSTEMS": ("sink", None, True, False),
+        "CUTS": ("sink", None, True, False),
+    },
     "compareinventories": {
         "INVENTORIES": ("multilayer", None, False, False),
         "AREA_OF_INTEREST": ("source", None, True, False),
@@ -106,6 +116,7 @@ PARAMETERS = {
         "REFERENCE": ("source", None, False, False),
         "AREA_OF_INTEREST": ("source", None, True, False),
         "PROBABILITY": ("raster", None, True, False),
+        "DEM": ("raster", None, True, False),
         "MATCH_RULE": ("enum", "overlap", False, False),
         "MIN_OVERLAP": ("number", 0.5, False, True),
         "MIN_IOU": ("number", 0.5, False, True),
@@ -163,6 +174,10 @@ OUTPUTS = {
         "COUNT": "outputNumber",
         "TOTAL_AREA": "outputNumber",
         "RESTRICTED_COUNT": "outputNumber",
+    },
+    "splitoutlines": {
+        **dict.fromkeys(("OUTPUT", "SYSTEMS", "CUTS"), "outputVector"),
+        **dict.fromkeys(("COUNT", "SYSTEMS_COUNT", "CUTS_MADE", "CUTS_PROPOSED"), "outputNumber"),
     },
     "compareinventories": {
         "OUTPUT": "outputVector",
