@@ -215,7 +215,8 @@ class AssessJob:
 
     ``output``: polygon layer of correspondences; ``table``: one row per correspondence (.csv, .gpkg); ``json``: all numbers;
     ``report``: one HTML page; ``figures``: folder for the report's figures as PNG and SVG. ``match_rule`` is the rule that
-    the summary names; all three are computed. Overlaps under ``sliver`` (0-1) of both outlines are ignored.
+    the summary names; all three are computed. Overlaps under ``sliver`` (0-1) of both outlines are ignored. ``dem``: elevation
+    model, for boundary distances of front, sides and upslope section.
     """
 
     command: ClassVar[str] = "assess"
@@ -231,6 +232,7 @@ class AssessJob:
     area_of_interest: Optional[str] = None
     area_of_interest_layer: Optional[str] = None
     probability: Optional[str] = None
+    dem: Optional[str] = None
     match_rule: str = "overlap"
     min_overlap: float = 0.5
     min_iou: float = 0.5

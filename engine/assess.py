@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from engine import __version__, accuracy
-from engine.boundary_distances import boundary_distances
+from engine.boundary_distances import boundary_distances, signed_by_section
 from engine.boundary_distances import summary as boundary_summary
 from engine.errors import EngineError
+from engine.fall_line import fall_line
 from engine.geodesy import geodesic_area
-from engine.local_maps import on_one_map
+from engine.local_maps import local_maps, on_one_map
 from engine.matching import (
     KINDS,
     Correspondences,
@@ -37,7 +38,9 @@ from engine.outputs import whole_file, write_json
 from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.report import page, size_ranges
 from engine.reporting import Reporter
+from engine.sections import sections
 from engine.terminal import plain
+from engine.terrain import cell_size, elevation_around
 from engine.vectors import PolygonLayer, read_polygons, written_polygons, written_table
 from jobs import MATCH_RULES, AssessJob
 
@@ -147,7 +150,11 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
     covered = ground(graph, correspondences, predicted.geometries, reference.geometries, crs, reporter.check_cancelled)
     reporter.progress(0.5, "boundaries")
     both = correspondences.matched
-    distances = boundary_distances(covered.predicted[both], covered.reference[both], crs, pixel_size, check=reporter.check_cancelled)
+    compared = covered.predicted[both], _of_one_part_as_polygons(covered.reference[both])
+    distances = boundary_distances(*compared, crs, pixel_size, check=reporter.check_cancelled)
+    if job.dem:
+        alone = correspondences.n_reference[both] == 1
+        distances |= signed_by_section(*compared, _sections(job.dem, compared[1], alone, crs, reporter), crs, pixel_size)
     counts = {"predicted": len(predicted.names), "reference": len(reference.names)}
     numbers = plain(
         {
@@ -201,6 +208,37 @@ def _pixels(
         return accuracy.pixels(confusion, "pixels"), float(np.mean(ground_pixel_size(Grid.of(raster))))
 
 
+def _of_one_part_as_polygons(outlines: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Outlines (n,), those that are the only part of a MultiPolygon, as many programs write them, taken out of it."""
+    wrapped = (shapely.get_type_id(outlines) == shapely.GeometryType.MULTIPOLYGON) & (shapely.get_num_geometries(outlines) == 1)
+    unwrapped = outlines.copy()
+    unwrapped[wrapped] = shapely.get_geometry(outlines[wrapped], 0)
+    return unwrapped
+
+
+def _sections(
+    dem: str, references: NDArray[np.object_], alone: NDArray[np.bool_], crs: CRS, reporter: Reporter
+) -> list[NDArray[np.int8] | None]:
+    """Front, sides and upslope section of reference outlines (n,) that stand for one rock glacier, ``alone`` (n,); None where unknown."""
+    known: list[NDArray[np.int8] | None] = [None] * len(references)
+    whole = alone & (shapely.get_type_id(references) == shapely.GeometryType.POLYGON)
+    chosen = np.flatnonzero(whole)
+    with open_raster(dem) as dataset:
+        margin = 3 * cell_size(dataset)
+        for indices, local, in_metres in local_maps(references[chosen], crs):
+            for index, outline in zip(chosen[indices], in_metres, strict=True):
+                reporter.progress(0.7 + 0.1 * index / len(references), "sections of the boundaries")
+                elevation = elevation_around(dataset, outline.bounds, local, margin + 2 * outline.area / outline.length)
+                axis = None if elevation is None else fall_line(outline, elevation)
+                known[index] = None if axis is None else sections(outline, axis)
+    without = sum(section is None for section in known)
+    if without:
+        reporter.info(
+            f"{without} of {len(known)} correspondences have no sections: several reference outlines, unknown elevation or flat ground."
+        )
+    return known
+
+
 def _warn(job: AssessJob, predicted: Outlines, reference: Outlines, graph: OverlapGraph, reporter: Reporter) -> None:
     where = f" within {job.area_of_interest}" if job.area_of_interest else ""
     for side, outlines in (("predicted", predicted), ("reference", reference)):
@@ -247,8 +285,7 @@ def _inputs(
             "repaired": layer.repaired,
             "dropped": layer.dropped,
         }
-    if job.probability is not None:
-        inputs["probability"] = {"file": Path(job.probability).name}
+    inputs |= {name: {"file": Path(getattr(job, name)).name} for name in ("probability", "dem") if getattr(job, name)}
     return inputs
 
 

@@ -155,6 +155,7 @@ HELP = {
     ("assess", "area_of_interest"): "polygons of the area where both were mapped; only what lies there counts",
     ("assess", "area_of_interest_layer"): "layer of that file, where it holds several",
     ("assess", "probability"): "probability raster: its pixels are counted",
+    ("assess", "dem"): "elevation model: for boundary distances of front, sides and upslope section",
     ("assess", "match_rule"): "what counts as found in the summary; all rules are computed",
     ("assess", "min_overlap"): "for overlap: shared area over the smaller area, 0-1",
     ("assess", "min_iou"): "for iou: shared over joint area, 0-1",

@@ -165,7 +165,7 @@ def _check_assess(job: AssessJob) -> None:
     _hold(job, "sliver", 0 <= job.sliver < 1, "must be a share of 0 or more, below 1")
     _hold(job, "pixel_size", job.pixel_size > 0, "must be a size in metres, more than 0")
     outputs = {"output": job.output, "table": job.table, "json": job.json, "report": job.report, "figures": job.figures}
-    _check_files(job.predicted, outputs, job.reference, job.area_of_interest, job.probability)
+    _check_files(job.predicted, outputs, job.reference, job.area_of_interest, job.probability, job.dem)
     _check_polygon_files(job.output)
     _check_table_file(job.table)
     _check_ending(job.json, (".json",), "the numbers are written as")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.accuracy import SIZE_CLASSES, SIZE_LIMITS_KM2, confusion_table
+from engine.sections import SECTIONS
 from jobs import MATCH_RULES
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "resources" / "report"
@@ -45,6 +46,7 @@ IN_WORDS = {
     "hausdorff_m": "Hausdorff (m)",
     "signed_mean_m": "Mean signed distance (m)",
     "signed_median_m": "Median signed distance (m)",
+    **{f"signed_mean_{section}_m": f"Mean signed distance, {section} (m)" for section in SECTIONS},
     **{name: name.upper() for name in ("tp", "fp", "fn", "tn", "f1", "mcc")},
     "iou": "IoU",
     "miou": "mIoU",

@@ -30,7 +30,7 @@ class AssessAccuracy(EngineAlgorithm):
 
     NAME = "assessaccuracy"
     GROUP = "accuracy"
-    PREDICTED, REFERENCE, AREA_OF_INTEREST, PROBABILITY = "PREDICTED", "REFERENCE", "AREA_OF_INTEREST", "PROBABILITY"
+    PREDICTED, REFERENCE, AREA_OF_INTEREST, PROBABILITY, DEM = "PREDICTED", "REFERENCE", "AREA_OF_INTEREST", "PROBABILITY", "DEM"
     MATCH_RULE, MIN_OVERLAP, MIN_IOU, SLIVER, PIXEL_SIZE = "MATCH_RULE", "MIN_OVERLAP", "MIN_IOU", "SLIVER", "PIXEL_SIZE"
     OUTPUT, TABLE, REPORT, JSON, FIGURES = "OUTPUT", "TABLE", "REPORT", "JSON", "FIGURES"
     PRODUCERS_ACCURACY, USERS_ACCURACY, F1, IOU, AREA_DEVIATION = "PRODUCERS_ACCURACY", "USERS_ACCURACY", "F1", "IOU", "AREA_DEVIATION"
@@ -78,6 +78,10 @@ class AssessAccuracy(EngineAlgorithm):
                 "The probability raster of Detect rock glaciers: pixels are counted in its grid, where it has data. "
                 "Empty: areas take the place of pixels."
             ),
+        )
+        self.ask_for(
+            QgsProcessingParameterRasterLayer(self.DEM, tr("Elevation model"), optional=True),
+            tr("For boundary distances of front, left and right side and upslope section. Takes a while for thousands of outlines."),
         )
         self.ask_for(
             QgsProcessingParameterEnum(
@@ -141,7 +145,7 @@ class AssessAccuracy(EngineAlgorithm):
     def checkParameterValues(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
         """What can be said before the run."""
         fine, message = super().checkParameterValues(parameters, context)
-        return self.check_maps(parameters, (self.PROBABILITY,), context) if fine else (fine, message)
+        return self.check_maps(parameters, (self.PROBABILITY, self.DEM), context) if fine else (fine, message)
 
     def prepareAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> bool:
         """Look at the project's layers, in the main thread."""
@@ -152,6 +156,7 @@ class AssessAccuracy(EngineAlgorithm):
             if self._layers[name][0] is None:
                 raise QgsProcessingException(self.invalidSourceError(parameters, name))
         self._probability = self.raster_path(parameters, self.PROBABILITY, context)
+        self._dem = self.raster_path(parameters, self.DEM, context)
         return True
 
     def processAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> dict[str, Any]:
@@ -167,6 +172,7 @@ class AssessAccuracy(EngineAlgorithm):
             area_of_interest=area_of_interest[0],
             area_of_interest_layer=area_of_interest[1],
             probability=self._probability,
+            dem=self._dem,
             match_rule=self.parameterAsEnumString(parameters, self.MATCH_RULE, context),
             min_overlap=self.parameterAsDouble(parameters, self.MIN_OVERLAP, context),
             min_iou=self.parameterAsDouble(parameters, self.MIN_IOU, context),

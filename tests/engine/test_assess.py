@@ -175,6 +175,26 @@ def test_pixels_are_those_of_the_probability_raster(layers, tmp_path):
     assert found["inputs"]["probability"] == {"file": "p.tif"}
 
 
+def test_with_elevation_a_tongue_mapped_too_short_shows_at_its_front(tmp_path):
+    """On a plane that falls to the south; neighbours in one outline have no front of their own."""
+    tongue = square(0, 200, height=800)
+    twins = [square(1000, 200, height=800), square(1200, 200, height=800)]
+    reference = save(tmp_path / "reference.gpkg", [tongue, *twins])
+    predicted = save(tmp_path / "predicted.gpkg", [square(0, 200, bottom=120, height=680), shapely.union_all(twins)])
+    grid = {"driver": "GTiff", "count": 1, "dtype": "float32", "crs": "EPSG:32645", "transform": from_origin(X - 500, Y + 1500, 20, 20)}
+    with rasterio.open(tmp_path / "dem.tif", "w", width=150, height=120, **grid) as raster:
+        raster.write(np.tile(5000 - 5.0 * np.arange(120, dtype=np.float32)[:, None], (1, 1, 150)))
+    reporter = SilentReporter()
+    found = run(predicted, reference, reporter, dem=str(tmp_path / "dem.tif"), report=str(tmp_path / "report.html"))
+    mean = {section: found["boundaries"][f"signed_mean_{section}_m"]["mean"] for section in ("front", "left", "right", "upslope")}
+    assert mean["front"] == pytest.approx(-120, abs=20)
+    assert mean["upslope"] == pytest.approx(0, abs=1)
+    assert found["boundaries"]["signed_mean_front_m"]["n"] == 1
+    assert any("1 of 2 correspondences have no sections" in text for text in reporter.infos)
+    assert "Mean signed distance, front (m)" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert found["inputs"]["dem"] == {"file": "dem.tif"}
+
+
 @pytest.mark.parametrize("crs", [DEGREES, CRS(3857), CRS(32644)], ids=["degrees", "web mercator", "the next UTM zone"])
 @pytest.mark.parametrize("side", ["predicted", "reference", "both"])
 def test_the_numbers_do_not_depend_on_the_map(tmp_path, crs, side):

@@ -17,7 +17,7 @@ from pyproj import CRS
 from engine import figures, report
 from engine.accuracy import AREA_FIGURES, OBJECT_FIGURES, PIXEL_FIGURES, RULES
 from engine.assess import assess
-from engine.boundary_distances import BOUNDARY_FIGURES
+from engine.boundary_distances import BOUNDARY_FIGURES, SECTION_FIGURES
 from engine.reporting import SilentReporter
 from engine.vectors import PolygonLayer, write_polygons
 from jobs import AssessJob
@@ -97,6 +97,8 @@ def test_every_number_has_its_definition_in_the_report_and_in_the_documentation(
     documentation = " ".join((ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8").split())
     for definition in DEFINITIONS:
         assert definition in text, definition
+        assert definition in documentation, definition
+    for definition in SECTION_FIGURES.values():
         assert definition in documentation, definition
 
 
