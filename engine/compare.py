@@ -175,19 +175,20 @@ def _compared(job: CompareInventoriesJob, reporter: Reporter) -> Comparison:
         if not len(layer):
             reporter.warning("no_outlines", f"{name} holds no outline.")
     ids = [outline_names(layer, name, reporter) for name, layer in zip(names, layers, strict=True)]
-    crs = layers[0].crs
+    # Inventories of whole mountain ranges come in degrees, where everything has its place.
+    crs = next((layer.crs for layer in layers if layer.crs.is_geographic), layers[0].crs)
     everything = list(layers)
     if job.area_of_interest:
         everything.append(read_polygons(job.area_of_interest, job.area_of_interest_layer))
         if not len(everything[-1]):
             raise EngineError("area_of_interest", f"{job.area_of_interest} holds no polygon. Leave the area of interest out, or draw it.")
-    placed = on_one_map(everything)
+    placed = on_one_map([PolygonLayer(np.empty(0, object), crs), *everything])[1:]
     for path, geometries in zip((*job.inventories, job.area_of_interest), placed, strict=False):
         if not np.isfinite(shapely.get_coordinates(geometries)).all():
             raise EngineError(
                 "crs_place",
-                f"{path} reaches beyond the area where the coordinate reference system of {job.inventories[0]} ({crs.name}) is defined. "
-                "Reproject the layers to one that holds them, or cut the larger one.",
+                f"{path} reaches beyond the area where the coordinate reference system {crs.name} of {job.inventories[0]} is defined. "
+                "Reproject one of the inventories to longitude and latitude, or cut the larger one.",
             )
     outlines, area_of_interest = placed[: len(layers)], placed[-1] if job.area_of_interest else None
 

@@ -171,6 +171,12 @@ def lay_out_strata(job: DesignSampleJob, predicted: PolygonLayer, area_of_intere
             "nothing_to_sample", f"{job.predicted} holds no outlines. Give an area of interest or a probability raster: where was mapped?"
         )
     reporter.info(f"Points are drawn within {where}.")
+    if area_of_interest is None and not job.probability:
+        reporter.warning(
+            "no_area_of_interest",
+            "Nobody said which ground was mapped. Beyond the rectangle that the outlines fill, nothing will be known of what was missed. "
+            "Give an area of interest or the probability raster.",
+        )
     if not job.probability:
         reporter.info("Without a probability raster there is no stratum of probable background; it is part of the rest.")
     reporter.progress(0.4, "laying out strata")

@@ -325,6 +325,22 @@ class TestBadInput:
         with rasterio.open(tmp_path / "agreement.tif") as raster:
             assert raster.crs.to_epsg() == 32645 and (raster.read(1) == 1).sum() == pytest.approx(400, abs=45)
 
+    @pytest.mark.parametrize("first", ["local", "global"])
+    def test_a_local_inventory_against_one_of_the_world(self, tmp_path: Path, first: str) -> None:
+        local = save(tmp_path / "local.gpkg", [at(0, 0, 200, 200)])
+        here = read_polygons(local).in_crs("EPSG:4326").geometries[0]
+        world = save(tmp_path / "world.gpkg", [here, shapely.box(-70, -30, -69.99, -29.99), shapely.box(179.99, 65, 180, 65.01)], CRS(4326))
+        job = CompareInventoriesJob((local, world) if first == "local" else (world, local))
+        result = compare_inventories(job, SilentReporter())
+        assert (result["unchanged"], result["new"] + result["missed"]) == (1, 2)
+
+    def test_where_the_first_one_s_map_ends(self, tmp_path: Path) -> None:
+        local = save(tmp_path / "local.gpkg", [at(0, 0, 200, 200)])
+        pole = save(tmp_path / "pole.gpkg", [shapely.box(1e30, 0, 2e30, 1e30)], CRS(3857))
+        with pytest.raises(EngineError) as raised:
+            compare_inventories(CompareInventoriesJob((local, pole)), SilentReporter())
+        assert raised.value.code == "crs_place"
+
     @pytest.mark.parametrize("empty", ["older", "newer", "both"])
     def test_empty_layers(self, tmp_path: Path, empty: str) -> None:
         nothing, something = save(tmp_path / "none.gpkg", []), save(tmp_path / "some.gpkg", [at(0, 0, 200, 200)])

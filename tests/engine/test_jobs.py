@@ -150,6 +150,7 @@ def test_every_command_has_a_job() -> None:
         (ASSESS, {"pixel_size": 0.0}),
         (COMPARE, {"inventories": ("one.gpkg",)}),
         (COMPARE, {"names": ("older",)}),
+        (COMPARE, {"inventory_layers": ("older",)}),
         (COMPARE, {"resolution": 0.0}),
         (DESIGN, {"standard_error": 0.0}),
         (DESIGN, {"min_per_stratum": 1}),

@@ -143,6 +143,7 @@ class TestWhere:
         assert result["area_km2"] == pytest.approx(4.6 * 4.5 / 0.9996**2, rel=1e-4)
         assert any("rectangle that the outlines fill" in info for info in listener.infos)
         assert any("no stratum of probable background" in info for info in listener.infos)
+        assert [code for code, _ in listener.warnings] == ["no_area_of_interest"]
 
     def test_where_the_raster_holds_data(self, job: DesignSampleJob, tmp_path: Path) -> None:
         values = np.full((100, 100), 0.1)
