@@ -15,11 +15,12 @@ from scipy.sparse.csgraph import dijkstra
 from engine.terrain import FLAT, ElevationGrid
 
 CELLS_PER_HALF_WIDTH = 3
+ACROSS_HALF_WIDTHS = 2.0
 MOST_CELLS = 40_000
 """Of the grid that a line is sought on: a share of the outline's half width, whatever the elevation model's cells are."""
 POINTS = 64
 """Places on the boundary that may be the upper or the lower end."""
-MOST_OBLIQUE = 70.0
+MOST_OBLIQUE = 60.0
 """Degrees off the fall direction from which on a line does not lead downslope any more."""
 EQUALLY_GOOD = 0.05
 REACH = 3
@@ -30,13 +31,13 @@ MOVES = np.array([(row, column) for row in range(-REACH, REACH + 1) for column i
 def fall_line(outline: shapely.Polygon, elevation: ElevationGrid) -> shapely.LineString | None:
     """The longest line downslope within an outline, from its roots to its front.
 
-    Lines of steepest descent themselves leave a rock glacier by its sides: its surface is convex, its ridges run across, and its
-    tongue need not follow the slope around. So the fall direction is taken from the surface smoothed by a Gaussian of the outline's
-    area over its perimeter, half the width of a tongue, and integrated within the outline to a distance downslope (the function
-    whose gradient comes closest to the unit vectors downslope). The two ends are the points of the boundary
-    that lie farthest apart downslope, where distance that is not downslope counts against: a line more than 70 degrees off
-    the fall direction becomes shorter by going on. A tongue is thus measured along, a lobe across the contours. Between the ends
-    runs the shortest line that keeps away from the sides; in a neck of less than a third of the half width it may run beside it.
+    Lines of steepest descent themselves leave a rock glacier by its sides, or enter it there: its surface is convex or lies in a trough,
+    its ridges run across. So the fall direction is taken from the surface smoothed by a Gaussian of the outline's area over its perimeter,
+    half the width of a tongue, averaged across the outline, and integrated within it to a distance downslope: the function whose
+    gradient comes closest to the unit vectors downslope. The two ends are the points of the boundary that lie farthest apart
+    downslope, where the way between them counts against: a line more than 60 degrees off the fall direction gains nothing by going on.
+    A tongue is thus measured along, a lobe across the contours. Between the ends runs the shortest line that keeps away from the sides;
+    in a neck of less than a third of the half width it may run beside it.
 
     Parameters
     ----------
@@ -103,7 +104,12 @@ def _downslope(
     usable = touched & is_known & (length >= FLAT)
     if usable.sum() < 0.5 * touched.sum():
         return None
-    return np.where(usable, vectors / np.where(usable, length, 1.0), 0.0)
+    units = np.where(usable, vectors / np.where(usable, length, 1.0), 0.0)
+    # averaged across the outline, what falls to one side and what falls to the other cancel out
+    across = ACROSS_HALF_WIDTHS * sigma / (x[1] - x[0])
+    mean = np.array([gaussian_filter(part, across, mode="constant", truncate=2.0) for part in units])
+    length = np.hypot(*mean)
+    return np.where(touched & (length > 0), mean / np.where(length > 0, length, 1.0), 0.0)
 
 
 def _distance_downslope(downslope: NDArray[np.float64], touched: NDArray[np.bool_], cell: float) -> NDArray[np.float64]:

@@ -66,10 +66,11 @@ def test_around_a_bend():
     [
         lambda x, y: 5000 + 0.3 * y - 20 * (x / 100) ** 2,
         lambda x, y: 5000 + 0.3 * y + 20 * (x / 100) ** 2,
+        lambda x, y: 5000 + 0.15 * y + 60 * (x / 100) ** 2,
         lambda x, y: 5000 + 0.3 * y - 40 * np.exp(-(x**2 + y**2) / 50**2),
         lambda x, y: 5000 + 0.3 * y + 4 * np.sin(y / 8),
     ],
-    ids=["a convex surface", "a concave one", "a hollow", "ridges and furrows"],
+    ids=["a convex surface", "a concave one", "a deep trough", "a hollow", "ridges and furrows"],
 )
 def test_what_a_rock_glacier_has_on_it_does_not_lead_astray(height):
     line = fall_line(ellipse(200, 800), surface(height))
