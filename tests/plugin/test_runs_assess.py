@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import processing
 import pytest
-from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProcessingFeatureSourceDefinition, QgsProject, QgsVectorLayer
+from qgis.core import (
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProject,
+    QgsVectorLayer,
+)
 
 from tests.plugin.samples import Listener, polygon_layer, rows_of, save, square, write_raster
 
@@ -104,3 +112,15 @@ def test_the_layer_is_styled_by_kind(run, module, layers, tmp_path):
 def test_the_engine_s_words_reach_the_person(run, layers):
     with pytest.raises(QgsProcessingException, match="holds no polygon"):
         run(PREDICTED=layers[0], REFERENCE=layers[1], AREA_OF_INTEREST=polygon_layer("field=id:int", []))
+
+
+def test_curved_outlines_with_heights(run):
+    """A circle within its square."""
+    circle = QgsVectorLayer("CurvePolygonZ?crs=EPSG:32645", "circle", "memory")
+    feature = QgsFeature(circle.fields())
+    x, y = LEFT + 100, BOTTOM + 100
+    points = f"{x - 100} {y} 5000, {x} {y + 100} 5000, {x + 100} {y} 5000, {x} {y - 100} 5000, {x - 100} {y} 5000"
+    feature.setGeometry(QgsGeometry.fromWkt(f"CurvePolygonZ(CircularStringZ({points}))"))
+    assert circle.dataProvider().addFeature(feature)
+    results = run(PREDICTED=circle, REFERENCE=polygon_layer("field=id:int", [(square(LEFT, BOTTOM, 200), [1])]))
+    assert results["IOU"] == pytest.approx(np.pi / 4, rel=1e-2)
