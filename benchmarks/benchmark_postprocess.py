@@ -1,11 +1,11 @@
 """How long post-processing takes, and whether it finds what is there: tile polygons of made-up detections, with known truth.
 
-    python benchmarks/benchmark_postprocess.py [--polygons 100000] [--pixel 4] [--profile]
+    python benchmarks/benchmark_postprocess.py [--polygons 100000] [--pixel 10] [--profile]
 
 Rock glaciers of 0.05 to 0.2 km2 stand apart on plains that are tiled as in the paper (352 px, half of it overlapping); each
 tile draws what it sees with a boundary of its own, in pixel edges: the finer the pixels, the more vertices. Added are false
 detections by a single tile, which have to go, and specks below the smallest area. A permafrost raster of 1 km cells covers
-the western half of each plain.
+the western half of each plain. Steps 4 and 5, support and union, are the merging.
 """
 
 from __future__ import annotations
@@ -32,6 +32,25 @@ from engine.postprocess import postprocess
 from engine.reporting import SilentReporter
 from engine.vectors import PolygonLayer, read_polygons, write_polygons
 from jobs import PostprocessJob
+
+
+class Stopwatch(SilentReporter):
+    """Takes the time of each stage that a command tells of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages: list[tuple[str, float]] = []
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        super().progress(fraction, text)
+        if text and (not self.stages or text != self.stages[-1][0]):
+            self.stages.append((text, time.perf_counter()))
+
+    def seconds(self) -> dict[str, float]:
+        """Stage -> seconds."""
+        ends = [start for _, start in self.stages[1:]]
+        return {text: end - start for (text, start), end in zip(self.stages, ends, strict=False)}
+
 
 TILE, STRIDE, TILES = 352, 176, 20
 SIZE = (TILES - 1) * STRIDE + TILE
@@ -120,7 +139,7 @@ def main() -> None:
     """Make the tile polygons, post-process them, print what was there, what came out and how long it took."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--polygons", type=int, default=100_000)
-    arguments.add_argument("--pixel", type=float, default=4.0, help="pixel size in metres")
+    arguments.add_argument("--pixel", type=float, default=10.0, help="pixel size in metres")
     arguments.add_argument("--profile", action="store_true", help="print where the time goes")
     options = arguments.parse_args()
     layer, count, area = plain(np.random.default_rng(1), options.pixel)
@@ -140,7 +159,8 @@ def main() -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         started, started_cpu = time.perf_counter(), time.process_time()
         run = profile.runcall if options.profile else lambda command, *inputs: command(*inputs)
-        result = run(postprocess, job, SilentReporter())
+        stopwatch = Stopwatch()
+        result = run(postprocess, job, stopwatch)
         seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
         outlines = read_polygons(folder / "outlines.gpkg")
     vertices = shapely.get_num_coordinates(layer.geometries).sum()
@@ -148,8 +168,12 @@ def main() -> None:
     print(
         f"largest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB, {before:.2f} GB of it for making the polygons"
     )
+    for stage, duration in stopwatch.seconds().items():
+        print(f"  {duration:>6.1f} s  {stage}")
+    merging = sum(duration for stage, duration in stopwatch.seconds().items() if stage.startswith(("step 4", "step 5")))
+    print(f"merging (steps 4 and 5) {merging:.1f} s")
     for step in result["steps"]:
-        print(f"  {step['step']:<12}{step['in']:>8} -> {step['out']}")
+        print(f"  {step['step']:<12}{step['in']:>8} -> {step['out']:<8}{step['touched']:>8} touched {step['area_km2']:>10.1f} km2")
     print(f"outlines {len(outlines)}, rock glaciers there {copies * count}")
     print(f"area {result['total_area_km2']:.1f} km2, drawn by the tiles together {copies * area:.1f} km2")
     if options.profile:

@@ -36,6 +36,9 @@ UNKNOWN, OTHER, COUNTED = 0, 1, 2
 CELLS_AT_ONCE = 16_000_000
 """A part of a map with no more cells than this is read in one piece."""
 
+BUFFER_TOLERANCE = 0.01
+"""Share of the buffer's width by which its boundary may be off."""
+
 EXAMPLES = "Examples: 1 (one class), 1,3 (two classes), 1-3 (a range), >=0.5 (a condition; <, <=, >, >=, == and != are known)."
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -229,7 +232,9 @@ class RasterMap:
                     if first != UNKNOWN:
                         area[first][index] = 1.0  # all of it is of one kind, whatever its area
                     continue
-                outline = shapely.buffer(on_cells[index], buffer) if buffer else on_cells[index]
+                outline = on_cells[index]
+                if buffer:
+                    outline = shapely.buffer(shapely.simplify(outline, BUFFER_TOLERANCE * buffer), buffer)
                 for state, piece in _pieces(outline, windows[index], states):
                     pieces[state].append(piece)
                     owners[state].append(int(index))

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from engine.pixel_union import unite_on_pixels
 from engine.reporting import Reporter
 from engine.threads import in_threads
 
-GROUPS_AT_ONCE = 64
+GROUPS_AT_ONCE = 512
 """Groups of polygons that one thread unites between two looks at whether the person cancelled."""
 
 
@@ -86,7 +87,7 @@ def unite(polygons: NDArray[np.object_], pairs: NDArray[np.intp], reporter: Repo
     done = 0
 
     def united(batch: slice) -> list[shapely.Geometry]:
-        return [shapely.union_all(polygons[members]) if len(members) > 1 else polygons[members[0]] for members in groups[batch]]
+        return _unions(polygons, groups[batch])
 
     def tell() -> None:
         nonlocal done
@@ -104,6 +105,19 @@ def unite(polygons: NDArray[np.object_], pairs: NDArray[np.intp], reporter: Repo
             became[members[member]] += part
         shapes.extend(parts)
     return np.array(shapes, dtype=object), became
+
+
+def _unions(polygons: NDArray[np.object_], groups: list[NDArray[np.intp]]) -> list[shapely.Geometry]:
+    """The union of each group of polygons: in whole pixels where they follow the edges of the same ones, else by GEOS."""
+    unions = [polygons[members[0]] if len(members) == 1 else None for members in groups]
+    several = [number for number, union in enumerate(unions) if union is None]
+    if several:
+        members = np.concatenate([groups[number] for number in several])
+        on_pixels = unite_on_pixels(polygons[members], np.repeat(np.arange(len(several)), [len(groups[number]) for number in several]))
+        for position, number in enumerate(several):
+            union = None if on_pixels is None else on_pixels[position]
+            unions[number] = shapely.union_all(polygons[groups[number]]) if union is None else union
+    return unions
 
 
 def _groups(count: int, pairs: NDArray[np.intp]) -> list[NDArray[np.intp]]:
