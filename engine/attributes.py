@@ -132,7 +132,11 @@ def _merged(old: Mapping[str, NDArray[Any]], new: Fields) -> Fields:
 
 def _size_and_place(outlines: NDArray[np.object_], layer: PolygonLayer, reporter: Reporter) -> Fields:
     given = next((name for name in layer.fields if name.lower() in ("primaryid", "primary_id")), None)
-    ids = primary_ids(outlines, layer.crs, layer.fields[given].astype(object) if given else None, "RGU")
+    existing = layer.fields[given].astype(object) if given else np.full(len(layer), None, dtype=object)
+    are_systems = np.asarray(layer.fields.get("type", np.empty(len(layer))) == "RGS", dtype=bool)
+    ids = np.full(len(layer), None, dtype=object)
+    for some, prefix in ((~are_systems, "RGU"), (are_systems, "RGS")):
+        ids[some] = primary_ids(outlines[some], layer.crs, existing[some], prefix)
     if twice := repeated(ids):
         reporter.warning(
             "repeated_primary_id",

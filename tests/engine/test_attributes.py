@@ -238,6 +238,10 @@ class TestFields:
         moved, _, _ = run([ellipse(200, 200, 50), ellipse(200, 200, 900)], fields={"PrimaryID": [first["primary_id"][0], ""]})
         assert moved["PrimaryID"].tolist() == first["primary_id"].tolist() and "primary_id" not in moved
 
+    def test_systems_have_ids_of_their_own(self, run):
+        found, _, _ = run([ellipse(200, 200), ellipse(200, 200, 900)], fields={"type": ["RGS", "RGU"]})
+        assert [entry[:3] for entry in found["primary_id"]] == ["RGS", "RGU"]
+
     def test_repeated_primary_ids_are_told_of(self, run):
         _, reporter, _ = run([ellipse(200, 200), ellipse(200, 200, 900)], fields={"primary_id": ["RGU280142N0880173E"] * 2})
         assert [code for code, _ in reporter.warnings] == ["repeated_primary_id"]
