@@ -64,7 +64,7 @@ def reproject(geometries: NDArray[np.object_], source: CRS, target: CRS) -> NDAr
 
 
 def read_polygons(path: str | os.PathLike[str], layer: str | None = None) -> PolygonLayer:
-    """The polygons of a vector file, repaired, without Z and M, empty ones left out.
+    """The polygons of a vector file, repaired, without Z and M, curves as many short edges, empty ones left out.
 
     Raises
     ------

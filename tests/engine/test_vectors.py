@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,15 @@ def layer_of(*geometries: shapely.Geometry, **fields: Any) -> PolygonLayer:
 
 def write_any(path: Path, geometries: list[shapely.Geometry | None], geometry_type: str, crs: str | None = "EPSG:32645") -> Path:
     pyogrio.raw.write(path, shapely.to_wkb(np.array(geometries, object)), [], [], geometry_type=geometry_type, crs=crs, driver="GPKG")
+    return path
+
+
+def write_wkb(path: Path, wkb: bytes, declared: str) -> Path:
+    """A GeoPackage with one geometry that shapely cannot hold, in a layer declared as of some type."""
+    pyogrio.raw.write(path, np.array([wkb], object), [], [], geometry_type="Unknown", crs="EPSG:32645", driver="GPKG")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE gpkg_geometry_columns SET geometry_type_name = ?", (declared,))
+    database.close()
     return path
 
 
@@ -95,6 +106,26 @@ class TestReading:
     def test_heights_are_left_out(self, tmp_path: Path) -> None:
         layer = read_polygons(write_any(tmp_path / "a.gpkg", [shapely.force_3d(SQUARE, 4500.0)], "Polygon Z"))
         assert not shapely.has_z(layer.geometries).any()
+
+    @pytest.mark.filterwarnings("ignore:Measured")
+    def test_measures_are_left_out(self, tmp_path: Path) -> None:
+        ring = [(0.0, 0.0, 5.0, 1.0), (10.0, 0.0, 5.0, 2.0), (10.0, 10.0, 5.0, 3.0), (0.0, 10.0, 5.0, 4.0), (0.0, 0.0, 5.0, 1.0)]
+        polygon = struct.pack("<BIII", 1, 3003, 1, len(ring)) + b"".join(struct.pack("<dddd", *place) for place in ring)
+        layer = read_polygons(write_wkb(tmp_path / "a.gpkg", polygon, "POLYGON"))
+        assert shapely.get_coordinates(layer.geometries).tolist() == [list(place[:2]) for place in ring]
+        assert not (shapely.has_z(layer.geometries) | shapely.has_m(layer.geometries)).any()
+
+    @pytest.mark.parametrize("declared", ["GEOMETRY", "CURVEPOLYGON", "MULTISURFACE"])
+    def test_curves_become_many_short_edges(self, tmp_path: Path, declared: str) -> None:
+        """A circle of 100 m, drawn as four arcs."""
+        places = [(500_000 + x, 3_000_000 + y) for x, y in ((-100, 0), (0, 100), (100, 0), (0, -100), (-100, 0))]
+        arcs = struct.pack("<BII", 1, 8, len(places)) + b"".join(struct.pack("<dd", *place) for place in places)
+        circle = struct.pack("<BII", 1, 10, 1) + arcs
+        surface = struct.pack("<BII", 1, 12, 1) + circle if declared == "MULTISURFACE" else circle
+        layer = read_polygons(write_wkb(tmp_path / "a.gpkg", surface, declared))
+        assert (len(layer), layer.repaired, layer.dropped) == (1, 0, 0)
+        assert layer.geometries[0].area == pytest.approx(np.pi * 100**2, rel=1e-3)
+        assert shapely.distance(layer.geometries[0].boundary, shapely.Point(500_000, 3_000_000)) == pytest.approx(100, abs=0.1)
 
 
 @contextmanager
