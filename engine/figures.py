@@ -138,7 +138,7 @@ def _scatter(axes: Axes, reference: Array, predicted: Array, regression: Mapping
             x[inside] if logarithmic else x, y[inside] if logarithmic else y, color=ORANGE, linewidth=1.1, label="regression", zorder=3
         )
         sign = "+" if intercept >= 0 else "−"
-        text = f"y = {slope:.3f} x {sign} {abs(intercept):.3f}\nR² = {r2:.3f}\nn = {_thousands(len(reference))}"
+        text = f"y = {slope:.3f} x {sign} {abs(intercept):.4f}\nR² = {r2:.3f}\nn = {_thousands(len(reference))}"
     else:
         text = f"n = {_thousands(len(reference))}"
     axes.set_xlim(low, high)
@@ -324,7 +324,7 @@ def _draw_dots(
 ) -> Any:
     """A dot for each reference outline, or predicted outline without one; what stands for them in the legend."""
     bounds = shapely.bounds(reference if len(reference) else predicted)
-    size = float(np.clip(9 * np.sqrt(1000 / total), 0.7, 9))
+    size = float(np.clip(9 * np.sqrt(300 / total), 0.3, 9))
     x, y = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
     axes.scatter(x, y, s=size, c=KIND_COLOURS[kind], linewidths=0, rasterized=True, zorder=level)
     return axes.scatter([], [], s=14, c=KIND_COLOURS[kind], linewidths=0, label=label)

@@ -180,7 +180,7 @@ class TestFigures:
 
     def test_areas_say_line_regression_and_counts(self):
         words = self.texts(lambda: self.areas(60))
-        for word in ("1:1 line", "y = 1.020 x − 0.004", "R² = 0.980", "n = 60", "medium_s", "Reference area (km²)", "Area deviation (%)"):
+        for word in ("1:1 line", "y = 1.020 x − 0.0040", "R² = 0.980", "n = 60", "medium_s", "Reference area (km²)", "Area deviation (%)"):
             assert word in words
         assert sum(int(count) for count in re.findall(r"^n = (\d+)$", words, re.MULTILINE)) == 2 * 60
 
