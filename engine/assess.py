@@ -143,7 +143,7 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
     if area_of_interest is not None:
         counted = counted_in(graph, predicted.geometries, reference.geometries, area_of_interest)
         graph, predicted, reference = graph.where(*counted), predicted.where(counted[0]), reference.where(counted[1])
-    _warn(job, predicted, reference, graph, reporter)
+    _warn(job, predicted, reference, graph, pixels["confusion"], reporter)
 
     reporter.progress(0.4, "correspondences")
     correspondences = components(graph)
@@ -239,7 +239,14 @@ def _sections(
     return known
 
 
-def _warn(job: AssessJob, predicted: Outlines, reference: Outlines, graph: OverlapGraph, reporter: Reporter) -> None:
+def _warn(
+    job: AssessJob,
+    predicted: Outlines,
+    reference: Outlines,
+    graph: OverlapGraph,
+    confusion: Mapping[str, float | None],
+    reporter: Reporter,
+) -> None:
     where = f" within {job.area_of_interest}" if job.area_of_interest else ""
     for side, outlines in (("predicted", predicted), ("reference", reference)):
         if not len(outlines.names):
@@ -250,6 +257,8 @@ def _warn(job: AssessJob, predicted: Outlines, reference: Outlines, graph: Overl
             f"No outline of {job.predicted} shares ground with one of {job.reference}. Check that both lie in the same place, "
             "with the right coordinate reference systems.",
         )
+    if job.probability and (len(predicted.names) or len(reference.names)) and not (confusion["tp"] or confusion["fp"] or confusion["fn"]):
+        reporter.warning("probability_elsewhere", f"{job.probability} has no data where the outlines lie: the pixel figures say nothing.")
 
 
 def _counts(correspondences: Correspondences) -> dict[str, Any]:

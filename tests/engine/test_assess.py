@@ -175,6 +175,25 @@ def test_pixels_are_those_of_the_probability_raster(layers, tmp_path):
     assert found["inputs"]["probability"] == {"file": "p.tif"}
 
 
+def test_a_probability_raster_of_another_place_is_noticed(layers, tmp_path):
+    grid = {"driver": "GTiff", "count": 1, "dtype": "float32", "crs": "EPSG:32645", "transform": from_origin(X - 9000, Y, 20, 20)}
+    with rasterio.open(tmp_path / "p.tif", "w", width=30, height=30, **grid) as raster:
+        raster.write(np.full((1, 30, 30), 0.5, np.float32))
+    reporter = SilentReporter()
+    assert run(*layers, reporter, probability=str(tmp_path / "p.tif"))["pixels"]["rock_glacier"]["iou"] is None
+    assert [code for code, _ in reporter.warnings] == ["probability_elsewhere"]
+
+
+def test_two_layers_of_one_file(tmp_path):
+    path = tmp_path / "both.gpkg"
+    for name, outlines in (("mapped", PREDICTED), ("manual", REFERENCE)):
+        wkb = shapely.to_wkb(np.array(list(outlines.values()), dtype=object))
+        pyogrio.raw.write(path, wkb, [], [], layer=name, geometry_type="Polygon", crs="EPSG:32645", driver="GPKG", append=path.exists())
+    found = run(str(path), str(path), predicted_layer="mapped", reference_layer="manual")
+    assert found["objects"]["overlap"]["matched_reference"] == 4
+    assert [found["inputs"][side]["layer"] for side in ("predicted", "reference")] == ["mapped", "manual"]
+
+
 def test_with_elevation_a_tongue_mapped_too_short_shows_at_its_front(tmp_path):
     """On a plane that falls to the south; neighbours in one outline have no front of their own."""
     tongue = square(0, 200, height=800)
