@@ -46,6 +46,9 @@ SHARE_TOLERANCE = 1e-6
 NEAR_THE_LIMIT = 0.01
 """Areas that differ from the smallest one by less than this share are measured exactly before they are judged."""
 
+MEASURED_ANEW = ("id", "area_km2", "perimeter_km")
+"""Fields of the input that do not travel on: outlines have their own."""
+
 DECIMALS_METRES, DECIMALS_DEGREES = 4, 9
 """A tenth of a millimetre. Tiles compute the same pixel corner with different rounding; it has to become the same point."""
 
@@ -242,8 +245,10 @@ def _merged(layer: PolygonLayer, job: PostprocessJob, steps: Steps, reporter: Re
     else:
         shapes, outline_of = polygons.geometries, np.arange(len(polygons))
     united = int((np.bincount(outline_of, minlength=len(shapes))[outline_of] > 1).sum())
-    fields = {} if job.unite else {name: values[polygons.row] for name, values in layer.fields.items()}
-    fields |= _inherited(polygons, outline_of, shapely.area(shapes))
+    fields = _inherited(polygons, outline_of, shapely.area(shapes))
+    if not job.unite:
+        others = (name for name in layer.fields if name not in (*fields, *MEASURED_ANEW))
+        fields |= {name: layer.fields[name][polygons.row] for name in others}
     if job.fill_holes:
         shapes, free = fill_holes(shapes, np.zeros(len(shapes), dtype=np.intp))
         shapes, fields = shapes[free], {name: values[free] for name, values in fields.items()}
@@ -340,7 +345,6 @@ def _described(
 
     kept = ~outside if job.permafrost_action == "drop" else np.ones(len(geometries), dtype=bool)
     steps.add("permafrost", len(geometries), int(kept.sum()), int(outside.sum()), float(fields["area_km2"][kept].sum() * 1e6))
-    fields.pop("id", None)
     number = np.arange(1, kept.sum() + 1, dtype=np.int64)
     result = PolygonLayer(geometries[kept], crs, {"id": number, **{name: values[kept] for name, values in fields.items()}})
     return result, _measured(raw[kept], crs, number), _restricted(footprints[kept], crs, number)
@@ -354,11 +358,12 @@ def _on_slopes(
     footprints = np.full(len(outlines), None, dtype=object)
     if maps.elevation is None or (maps.probability is None and not with_footprints):
         return their_sections, footprints
-    without = 0
+    done = without = 0
     margin = 3 * cell_size(maps.elevation)
     for indices, local, in_metres in local_maps(outlines, crs):
         for index, outline in zip(indices, in_metres, strict=True):
-            reporter.progress(index / len(outlines))
+            reporter.progress(done / len(outlines))
+            done += 1
             elevation = elevation_around(maps.elevation, outline.bounds, local, margin + 2 * outline.area / outline.length)
             axis = None if elevation is None else fall_line(outline, elevation)
             if elevation is None or axis is None:

@@ -150,7 +150,14 @@ def _detect_summary(result: Mapping[str, Any]) -> list[str]:
 
 
 def _postprocess_summary(result: Mapping[str, Any]) -> list[str]:
-    return [f"{result['output']}: {result['count']} outlines, {result['total_area_km2']:.3f} km2"]
+    lines = [f"{result['output']}: {result['count']} outlines, {result['total_area_km2']:.3f} km2"]
+    if result["raw"]:
+        lines.append(f"{result['raw']}: the same before smoothing")
+    if result["restricted"]:
+        lines.append(f"{result['restricted']}: {result['restricted_count']} restricted footprints")
+    if result["report"]:
+        lines.append(f"{result['report']}: what each step did")
+    return lines
 
 
 def _compare_inventories_summary(result: Mapping[str, Any]) -> list[str]:

@@ -197,7 +197,8 @@ def test_each_step_is_switched_off_by_itself(tmp_path: Path, step: str) -> None:
 
 
 def test_without_union_the_fields_of_the_input_travel_on(tmp_path: Path) -> None:
-    source = write_tiles(tmp_path / "in.gpkg", [(SQUARE, 7, 2.0), (box(100, 0, 300, 200), 8, 4.0)], score=[0.25, 0.5], id=[77, 88])
+    more = {"score": [0.25, 0.5], "id": [77, 88], "area_km2": [9.0, 9.0], "visible_fraction": [0.5, 0.5]}
+    source = write_tiles(tmp_path / "in.gpkg", [(SQUARE, 7, 2.0), (box(100, 0, 300, 200), 8, 4.0)], **more)
     job = PostprocessJob(str(source), str(tmp_path / "out.gpkg"), unite=False, smoothing=0.0)
     assert postprocess(job, SilentReporter())["count"] == 2
     fields = read_polygons(tmp_path / "out.gpkg").fields
@@ -206,6 +207,8 @@ def test_without_union_the_fields_of_the_input_travel_on(tmp_path: Path) -> None
     assert fields["coverage"][order].tolist() == [2.0, 4.0]
     assert fields["votes"].tolist() == [1.0, 1.0]
     assert sorted(fields["id"]) == [1, 2]
+    assert fields["area_km2"] == pytest.approx([0.04, 0.04], rel=0.01)
+    assert np.isnan(fields["visible_fraction"]).all()
 
 
 FIELDS = [
