@@ -17,6 +17,7 @@ from pyproj import CRS, Transformer
 
 from engine.errors import EngineError
 from engine.outputs import whole_file
+from engine.threads import in_threads
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
 
@@ -29,6 +30,10 @@ GPKG_VERSION = "1.2"
 
 RESERVED = {"fid": "fid_1", "geom": "geom_1"}
 """Columns that every layer of a GeoPackage has already -> what a field of that name is called there."""
+
+
+VALIDATED_AT_ONCE = 2048
+"""Polygons that one thread looks at in one go."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def read_polygons(path: str | os.PathLike[str], layer: str | None = None) -> Pol
     present = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
     if present.any() and not np.isin(shapely.get_type_id(geometries[present]), (3, 6, 7)).all():
         raise EngineError("not_polygons", f"{path} holds points or lines; polygons are needed.")
-    invalid = present & ~shapely.is_valid(geometries)
+    valid = in_threads(lambda batch: shapely.is_valid(geometries[batch]), len(geometries), VALIDATED_AT_ONCE)
+    invalid = present & ~np.concatenate([np.empty(0, dtype=bool), *valid])
     geometries[invalid] = [polygonal(geometry) for geometry in shapely.make_valid(geometries[invalid])]
     kept = present & (shapely.area(geometries) > 0)
     fields = {name: column[kept] for name, column in zip(meta["fields"], values, strict=True)}
