@@ -128,10 +128,14 @@ class _Boundaries:
     def distances_to(self, other: _Boundaries) -> NDArray[np.float64]:
         """Exact distance of each point (v,) to the boundary of the outline of the same index in ``other``."""
         distances = np.empty(len(self.places))
+        lines = _Lines.through(other.start, other.end)
         for index in range(len(self.first_point) - 1):
             points = slice(self.first_point[index], self.first_point[index + 1])
             segments = slice(other.first_segment[index], other.first_segment[index + 1])
-            distances[points] = _distances(self.places[points], other.start[segments], other.end[segments])
+            if (points.stop - points.start) * (segments.stop - segments.start) > FEW:
+                distances[points] = _by_search_tree(self.places[points], other.start[segments], other.end[segments])
+            else:
+                distances[points] = lines.distances(self.places[points], segments)
         return distances
 
     def means_of_points(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,27 +144,41 @@ class _Boundaries:
         return _means(values, once, self.owner, len(self.first_point) - 1)
 
 
-def _distances(places: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_search_tree(places: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance of each place (v, 2) to the nearest of the segments (s, 2), (v,)."""
-    if len(places) * len(start) > FEW:
-        lines = shapely.multilinestrings(shapely.linestrings(np.stack([start, end], axis=1)))
-        shapely.prepare(lines)
-        return np.asarray(shapely.distance(lines, shapely.points(places)))
-    origin = start[0]
-    along = end - start
-    length = np.hypot(along[:, 0], along[:, 1])
-    along /= length[:, None]
-    across = np.column_stack([-along[:, 1], along[:, 0]])
-    places, start = places - origin, start - origin
-    beyond = places @ along.T
-    beyond -= np.sum(start * along, axis=1)
-    beyond -= np.minimum(np.maximum(beyond, 0), length)
-    beside = places @ across.T
-    beside -= np.sum(start * across, axis=1)
-    beyond *= beyond
-    beside *= beside
-    beyond += beside
-    return np.sqrt(beyond.min(axis=1))
+    segments = shapely.multilinestrings(shapely.linestrings(np.stack([start, end], axis=1)))
+    shapely.prepare(segments)
+    return np.asarray(shapely.distance(segments, shapely.points(places)))
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Segments as axes of their own: unit vectors ``along`` and ``across`` (s, 2), where on them they begin, ``length`` (s,) metres."""
+
+    along: NDArray[np.float64]
+    across: NDArray[np.float64]
+    from_along: NDArray[np.float64]
+    from_across: NDArray[np.float64]
+    length: NDArray[np.float64]
+
+    @classmethod
+    def through(cls, start: NDArray[np.float64], end: NDArray[np.float64]) -> _Lines:
+        length = np.hypot(*(end - start).T)
+        along = (end - start) / length[:, None]
+        across = along[:, ::-1] * [-1.0, 1.0]
+        return cls(along, across, np.einsum("ij,ij->i", start, along), np.einsum("ij,ij->i", start, across), length)
+
+    def distances(self, places: NDArray[np.float64], segments: slice) -> NDArray[np.float64]:
+        """Distance of each place (v, 2) to the nearest of some segments, (v,)."""
+        beyond = places @ self.along[segments].T
+        beyond -= self.from_along[segments]
+        beyond -= np.minimum(np.maximum(beyond, 0), self.length[segments])
+        beside = places @ self.across[segments].T
+        beside -= self.from_across[segments]
+        beyond *= beyond
+        beside *= beside
+        beyond += beside
+        return np.asarray(np.sqrt(beyond.min(axis=1)))
 
 
 def _compared(predicted: NDArray[np.object_], reference: NDArray[np.object_], pixel_size: float) -> _Figures:
