@@ -133,8 +133,8 @@ class PostprocessJob:
 class SplitJob:
     """Outlines that hold several rock glaciers to systems (RGS) and their units (RGU).
 
-    ``output`` receives the units, ``systems`` the parents, ``cuts`` all candidate cuts with their scores. ``min_area``: the
-    smallest unit in square metres; ``min_score`` (0-1): cuts with less are proposed, not made.
+    ``output`` receives the units, ``systems`` the parents, ``cuts`` the lines of cuts made and proposed, with their
+    scores. ``min_area``: the smallest unit in square metres; ``min_score`` (0-1): cuts with less are proposed, not made.
     """
 
     command: ClassVar[str] = "split"

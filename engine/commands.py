@@ -111,7 +111,7 @@ HELP = {
     ("split", "probability"): "the blended probability raster that detect wrote",
     ("split", "dem"): "elevation model: for flow divides and fronts",
     ("split", "systems"): "the systems (RGS) to write: the outlines as they were",
-    ("split", "cuts"): "all candidate cuts to write, lines with their scores",
+    ("split", "cuts"): "cuts made and proposed to write, lines with their scores",
     ("split", "min_area"): "smallest unit, square metres",
     ("split", "min_score"): "score from which a cut is made, 0-1",
     ("attributes", "input"): "the outlines",

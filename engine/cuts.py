@@ -51,11 +51,11 @@ REACH = 0.01
 """Metres by which a cut reaches across the boundary, so that both meet in spite of rounding."""
 
 WEIGHTS: dict[tuple[bool, bool], dict[str, float]] = {
-    (True, False): {"intercept": -5.26, "lower_peak": 0.89, "neck_depth": 1.61, "neck_width_ratio": -1.21, "area_ratio": 2.27},
-    (False, True): {"intercept": -7.15, "neck_width_ratio": -1.08, "area_ratio": 3.49, "furrow": 3.07, "divide": 0.52, "fronts": 3.37},
+    (True, False): {"intercept": -5.24, "lower_peak": 0.92, "neck_depth": 1.57, "neck_width_ratio": -1.44, "area_ratio": 2.23},
+    (False, True): {"intercept": -7.09, "neck_width_ratio": -1.21, "area_ratio": 3.50, "furrow": 3.05, "divide": 0.60, "fronts": 3.40},
     (True, True): {
-        **{"intercept": -8.04, "lower_peak": 0.97, "neck_depth": 1.66, "neck_width_ratio": -0.56, "area_ratio": 3.05},
-        **{"furrow": 2.89, "divide": 0.60, "fronts": 2.67},
+        **{"intercept": -8.03, "lower_peak": 1.03, "neck_depth": 1.74, "neck_width_ratio": -0.71, "area_ratio": 2.93},
+        **{"furrow": 2.86, "divide": 0.75, "fronts": 2.63},
     },
 }
 """Probability known, elevation known -> what one unit of each component's :func:`scaled` value adds to the logit of the score."""

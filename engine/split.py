@@ -20,9 +20,9 @@ from rasterio.crs import CRS as RasterioCRS
 from rasterio.features import rasterize
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
+from engine.attributes import OWN_FIELDS
 from engine.cuts import COMPONENTS, REACH, SCALE_SHARE, Cut, Division, Ground, divide
 from engine.errors import EngineError
 from engine.geodesy import geodesic_area, geodesic_perimeter
@@ -38,6 +38,9 @@ MARGIN = 4.0
 KNOWN_ENOUGH = 0.5
 """Share of an outline that a raster has to know."""
 
+SMALLEST_UNIT = 2500.0
+"""Square metres. Smaller units are not looked for: their scale would be that of boulders."""
+
 OUTLINES_BETWEEN_REPORTS = 10
 
 MEASURED_ON_THE_WHOLE = (
@@ -52,8 +55,10 @@ MEASURED_ON_THE_WHOLE = (
     "reliability_upslope",
     "visible_fraction",
     "permafrost_fraction",
+    "primaryid",
+    *(name for name in OWN_FIELDS if name not in ("area_km2", "perimeter_km")),
 )
-"""Fields that say nothing about a part of an outline: unknown for units that were cut."""
+"""Fields, in lower case, that say nothing about a part of an outline: unknown for units that were cut."""
 
 
 def split(job: SplitJob, reporter: Reporter) -> dict[str, Any]:
@@ -132,7 +137,8 @@ def _divisions(
     """Index -> what became of it, for the outlines that have cuts, made or not; and how many no raster knows enough of."""
     found: dict[int, _Divided] = {}
     not_looked_at = looked = 0
-    scale = SCALE_SHARE * math.sqrt(max(job.min_area, 1.0))
+    job = replace(job, min_area=max(job.min_area, SMALLEST_UNIT))
+    scale = SCALE_SHARE * math.sqrt(job.min_area)
     large = np.flatnonzero(geodesic_area(layer.geometries, layer.crs) >= 2 * job.min_area) if len(layer) else np.empty(0, np.intp)
     for members, crs, geometries in local_maps(layer.geometries[large], layer.crs):
         enlarged = _enlargement(layer.geometries[large[members]], layer.crs, geometries)
@@ -159,9 +165,9 @@ def _enlargement(geometries: NDArray[np.object_], crs: CRS, local: NDArray[np.ob
     return np.asarray(shapely.area(local) / geodesic_area(geometries, crs))
 
 
-def _divided_part(part: shapely.Polygon, rasters: OnOneGrid | None, job: SplitJob, enlarged: float) -> Division | None:
+def _divided_part(part: shapely.Polygon, rasters: OnOneGrid, job: SplitJob, enlarged: float) -> Division | None:
     """None where no raster knows enough of it."""
-    ground = None if rasters is None else rasters.around(part)
+    ground = rasters.around(part)
     return None if ground is None else divide(part, ground, job.min_area * enlarged, job.min_score)
 
 
@@ -183,25 +189,16 @@ class OnOneGrid:
         bounds: NDArray[np.float64],
         scale: float,
         opened: ExitStack,
-    ) -> OnOneGrid | None:
-        """None where no raster comes near ``bounds``. Cells are as fine as the finer raster's, a quarter to half of the scale."""
-        datasets = [dataset for dataset in (probability, elevation) if dataset is not None]
-        grids = [Grid.of(dataset) for dataset in datasets]
+    ) -> OnOneGrid:
+        """The rasters over ``bounds``, in cells as fine as the finer raster's, but within a quarter to half of the scale."""
+        grids = [Grid.of(dataset) for dataset in (probability, elevation) if dataset is not None]
         pixel = min(math.sqrt(math.prod(ground_pixel_size(grid))) for grid in grids)
         cell = min(max(pixel, scale / 4), scale / 2)
         target = RasterioCRS.from_wkt(crs.to_wkt())
-        places = np.array([grid.bounds if grid.crs == target else transform_bounds(grid.crs, target, *grid.bounds) for grid in grids])
-        places = places[np.isfinite(places).all(axis=1)]
-        if not len(places):
-            return None
-        lower = np.maximum(bounds[:2] - MARGIN * scale, places[:, :2].min(axis=0))
-        upper = np.minimum(bounds[2:] + MARGIN * scale, places[:, 2:].max(axis=0))
-        if (lower >= upper).any():
-            return None
-        # cells start where those of the finer raster do, so that its pixels are taken as they are where they can be
+        # cells start where those of a raster do, so that its pixels are taken as they are where that can be
         start = np.array([grids[0].transform.c, grids[0].transform.f]) if grids[0].crs == target else np.zeros(2)
-        left, bottom = start + np.floor((lower - start) / cell) * cell
-        right, top = start + np.ceil((upper - start) / cell) * cell
+        left, bottom = start + np.floor((bounds[:2] - MARGIN * scale - start) / cell) * cell
+        right, top = start + np.ceil((bounds[2:] + MARGIN * scale - start) / cell) * cell
         grid = Grid(target, Affine(cell, 0, left, 0, -cell, top), round((right - left) / cell), round((top - bottom) / cell))
         first, second = (None if dataset is None else opened.enter_context(on_grid(dataset, grid)) for dataset in (probability, elevation))
         return cls(grid, scale, first, second)
@@ -216,11 +213,10 @@ class OnOneGrid:
         """
         t = self.grid.transform
         left, bottom, right, top = outline.bounds + np.array([-1, -1, 1, 1]) * MARGIN * self.scale
-        columns = np.clip([math.floor((left - t.c) / t.a), math.ceil((right - t.c) / t.a)], 0, self.grid.width)
-        rows = np.clip([math.floor((top - t.f) / t.e), math.ceil((bottom - t.f) / t.e)], 0, self.grid.height)
+        columns = np.array([math.floor((left - t.c) / t.a), math.ceil((right - t.c) / t.a)])
+        rows = np.array([math.floor((top - t.f) / t.e), math.ceil((bottom - t.f) / t.e)])
+        columns, rows = np.clip(columns, 0, self.grid.width), np.clip(rows, 0, self.grid.height)
         shape = int(np.ptp(rows)), int(np.ptp(columns))
-        if not all(shape):
-            return None
         window = Window(int(columns[0]), int(rows[0]), shape[1], shape[0])
         transform = t @ Affine.translation(*map(int, (columns[0], rows[0])))
         cells = outline.area / t.a**2
@@ -307,7 +303,7 @@ def _layers(layer: PolygonLayer, divisions: dict[int, _Divided], reporter: Repor
     cut_off = units_of[of] > 1
     fields: dict[str, NDArray[np.generic]] = {}
     for name, values in layer.fields.items():
-        fields[name] = _unknown_where(values[of], cut_off) if name in MEASURED_ON_THE_WHOLE else values[of]
+        fields[name] = _unknown_where(values[of], cut_off) if name.lower() in MEASURED_ON_THE_WHOLE else values[of]
     units = _with_sizes(PolygonLayer(_array(geometries), layer.crs, fields))
     fields = {
         **units.fields,

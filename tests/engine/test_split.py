@@ -244,6 +244,7 @@ class TestJob:
             "votes": np.array([3.0, 2.0]),
             "area_hi_km2": np.array([0.5, 0.4]),
             "reliability_front": np.array([1, 2], dtype=np.int32),
+            "PrimaryID": np.array(["RGU281527N0972426E", "RGU281000N0972000E"], dtype=object),
         }
         job = files([TWO_DISCS, disc(600, 200, 120)], np.maximum(bumps((350, 600), (850, 600)), bumps((600, 200))), fields=fields)
         result = run_job(job, SilentReporter())
@@ -263,6 +264,7 @@ class TestJob:
         assert units.fields["votes"].tolist() == [3, 3, 2]
         np.testing.assert_array_equal(units.fields["area_hi_km2"], [np.nan, np.nan, 0.4])
         np.testing.assert_array_equal(units.fields["reliability_front"], [np.nan, np.nan, 2])
+        assert units.fields["PrimaryID"].tolist() == [None, None, "RGU281000N0972000E"]
         np.testing.assert_allclose(units.fields["area_km2"], geodesic_area(units.geometries, units.crs) / 1e6)
         assert np.isnan(units.fields["score"]).tolist() == [False, False, True]
         assert systems.fields["id"].tolist() == [7, 8]
@@ -329,6 +331,12 @@ class TestJob:
         far = shapely.transform(TWO_DISCS, lambda places: places + [500_000, 0])
         assert run_job(files([far], bumps((350, 600)), crest()), SilentReporter())["not_looked_at"] == 1
 
+    def test_rasters_of_the_other_side_of_the_earth_leave_all_whole(self, files) -> None:
+        job = files([TWO_DISCS], bumps((350, 600), (850, 600)))
+        with rasterio.open(job.probability, "r+") as dataset:
+            dataset.crs = "EPSG:32719"
+        assert run_job(job, SilentReporter())["not_looked_at"] == 1
+
     def test_the_raster_that_is_known_counts_where_the_other_is_not(self, files) -> None:
         unknown = np.full((SIDE, SIDE), np.nan)
         job = files([TWO_DISCS], bumps((350, 600), (850, 600)), unknown)
@@ -341,6 +349,11 @@ class TestJob:
         run_job(job, reporter)
         assert read_polygons(job.output).fields["system_id"].tolist() == [1, 1, 2]
         assert [code for code, _ in reporter.warnings] == ["ids"]
+
+    def test_no_smallest_area_still_looks_for_rock_glaciers_and_not_for_boulders(self, files) -> None:
+        job = files([TWO_DISCS], bumps((350, 600), (850, 600)), min_area=0.0)
+        run_job(job, SilentReporter())
+        assert (read_polygons(job.output).fields["area_km2"] >= 0.0025).all()
 
     def test_an_empty_layer_gives_empty_layers(self, files) -> None:
         job = files([], bumps((350, 600)))
