@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from rasterio.features import shapes
 
-from engine.errors import EngineError
+from engine.errors import Cancelled, EngineError
 from engine.geodesy import geodesic_area
 from engine.postprocess import postprocess
 from engine.rasters import PASSPORT
@@ -343,3 +344,68 @@ def test_outputs_of_every_format_hold_what_is_unknown_as_null(tmp_path: Path) ->
         assert row["id"] == 1
         for name in ("reliability_front", "visible_fraction", "permafrost_source", "area_lo_km2"):
             assert row[name] is None or np.isnan(row[name]), (ending, name)
+
+
+def everything(folder: Path, source: Path) -> PostprocessJob:
+    """A job with every map and every output."""
+    raster, dem = write_probability(folder / "p.tif", tongue()), write_probability(folder / "dem.tif", slope())
+    permafrost = write_permafrost(folder / "permafrost.tif", [[1]])
+    outputs = {"report": "report.csv", "raw": "raw.gpkg", "restricted": "restricted.gpkg"}
+    return PostprocessJob(
+        str(source),
+        str(folder / "outlines.gpkg"),
+        probability=str(raster),
+        dem=str(dem),
+        permafrost=str(permafrost),
+        not_assessable=str(permafrost),
+        **{name: str(folder / file) for name, file in outputs.items()},
+    )
+
+
+def test_no_polygons_with_every_map_and_output(tmp_path: Path) -> None:
+    write_polygons(tmp_path / "in.gpkg", PolygonLayer(np.array([], dtype=object), UTM), "tile_polygons")
+    job = everything(tmp_path, tmp_path / "in.gpkg")
+    result = postprocess(job, SilentReporter())
+    assert (result["count"], result["restricted_count"], result["total_area_km2"]) == (0, 0, 0)
+    assert {step["out"] for step in result["steps"]} == {0}
+    for path in (job.output, job.raw, job.restricted):
+        assert pyogrio.read_info(path)["features"] == 0
+
+
+def test_cancelled_at_any_moment_no_output_is_there(tmp_path: Path) -> None:
+    source = write_pixels(tmp_path / "in.gpkg", tongue() >= 0.5)
+    job = everything(tmp_path, source)
+    before = sorted(tmp_path.iterdir())
+    moments = SilentReporter()
+    postprocess(job, moments)
+    assert np.diff(moments.fractions).min() >= 0
+    for path in (job.output, job.raw, job.restricted, job.report):
+        assert path is not None
+        Path(path).unlink()
+    for moment in range(len(moments.fractions) - 1):
+        with pytest.raises(Cancelled):
+            postprocess(job, SilentReporter(cancel_after=moment))
+        assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_output_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("the administrator may write everywhere")
+    source = write_tiles(tmp_path / "in.gpkg", [(SQUARE, 1, 1.0)])
+    folder = tmp_path / "archive"
+    folder.mkdir(mode=0o555)
+    with pytest.raises(EngineError) as caught:
+        postprocess(PostprocessJob(str(source), str(folder / "out.gpkg")), SilentReporter())
+    assert caught.value.code == "output_folder"
+
+
+@pytest.mark.parametrize(
+    "wkt",
+    ["POLYGON ((0 0, 400 400, 400 0, 0 400, 0 0))", "POLYGON ((0 0, 300 0, 300 300, 400 300, 300 300, 0 300, 0 0))"],
+    ids=["bow tie", "spike"],
+)
+def test_crossing_polygons_come_out_valid_and_counted(tmp_path: Path, wkt: str) -> None:
+    source = write_tiles(tmp_path / "in.gpkg", [(wkt, 1, 1.0)])
+    outlines, result, _ = run(tmp_path, source, unite=False)
+    assert result["steps"][0]["touched"] == 1
+    assert shapely.is_valid(outlines.geometries).all()
