@@ -10,7 +10,9 @@ their forms are ellipses of one to five with wavy sides. A raster of 1 km cells 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +28,10 @@ from rasterio.windows import Window
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.attributes import attributes
 from engine.radiation import SEARCH_M
-from engine.reporting import SilentReporter
 from engine.vectors import PolygonLayer, read_polygons, write_polygons
-from jobs import AttributesJob
 
+ROOT = Path(__file__).resolve().parents[1]
 CELL, PIECE = 30.0, 2000
 LEFT, TOP = 200_000.0, 4_400_000.0
 MEAN_KM2, LEAST_KM2, SPREAD = 0.14, 0.022, 0.8
@@ -88,26 +88,21 @@ def make_outlines(count: int, side: int, rng: np.random.Generator) -> PolygonLay
 
 
 def run(folder: Path, months: str) -> None:
-    job = AttributesJob(
-        input=str(folder / "outlines.gpkg"),
-        output=str(folder / "attributes.gpkg"),
-        dem=str(folder / "dem.tif"),
-        rasters=(f"maat={folder / 'maat.tif'}|made up|",),
-        solar_months=months,
-    )
-    times = [time.monotonic()]
-
-    class Listener(SilentReporter):
-        def progress(self, fraction: float, text: str = "") -> None:
+    """The command as a person types it, in a process of its own."""
+    command = [sys.executable, "-m", "engine", "attributes", str(folder / "outlines.gpkg"), str(folder / "attributes.gpkg"), "--json"]
+    command += ["--dem", str(folder / "dem.tif"), "--raster", f"maat={folder / 'maat.tif'}|made up|", "--solar-months", months]
+    before, times = resource.getrusage(resource.RUSAGE_CHILDREN), [time.monotonic()]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as engine:
+        for line in engine.stdout or ():
             times.append(time.monotonic())
-
-    before = time.process_time()
-    result = attributes(job, Listener())
-    took, cpu = time.monotonic() - times[0], time.process_time() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+            last = json.loads(line)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(
-        f"{'with' if months else 'without'} radiation: {took:.1f} s, {cpu:.1f} s of CPU, at most {np.diff(times).max():.2f} s between "
-        f"signs of life; peak memory so far {peak:.2f} GB; {result['with_terrain']} of {result['count']} outlines with terrain"
+        f"{f'with radiation {months}' if months else 'without radiation'}: {times[-1] - times[0]:.1f} s, {cpu:.1f} s of CPU, "
+        f"at most {np.diff(times).max():.2f} s between signs of life, peak memory {after.ru_maxrss / 1e6:.2f} GB; "
+        f"{last['result']['with_terrain']} of {last['result']['count']} outlines with terrain",
+        flush=True,
     )
 
 
@@ -128,7 +123,10 @@ def main() -> None:
         area = read_polygons(folder / "outlines.gpkg").geometries
         km2 = shapely.area(area) / 1e6
         megabytes = (folder / "dem.tif").stat().st_size / 1e6
-        print(f"{len(km2)} outlines of {km2.mean():.3f} km2 ({km2.min():.3f} to {km2.max():.2f}), elevation model of {megabytes:.0f} MB")
+        print(
+            f"{len(km2)} outlines of {km2.mean():.3f} km2 ({km2.min():.3f} to {km2.max():.2f}), elevation model of {megabytes:.0f} MB",
+            flush=True,
+        )
         run(folder, "")
         if not options.without_radiation:
             print(f"the horizon is looked for within {SEARCH_M / 1000:.0f} km")
