@@ -28,10 +28,12 @@ from engine.area_estimates import Z95, Estimates, allocation, anticipated_standa
 from engine.errors import EngineError
 from engine.geodesy import geodesic_area
 from engine.local_maps import local_maps, on_one_map
+from engine.matching import areas_m2
 from engine.outputs import write_json
 from engine.rasters import Grid, open_raster, read_observed, windows
 from engine.reporting import Reporter, StagedReporter
-from engine.vectors import PolygonLayer, polygonal, read_polygons, read_table, reproject, write_polygons, write_table
+from engine.threads import in_threads
+from engine.vectors import PolygonLayer, read_polygons, read_table, reproject, write_polygons, write_table
 from jobs import DesignSampleJob, EstimateAreaJob
 
 STRATA = ("predicted", "ring", "probable", "rest")
@@ -47,6 +49,11 @@ PIECES_OF_AN_EDGE = 200
 MOST_ROUNDS, MOST_AT_ONCE = 100_000, 10_000
 """Of drawing points until one lies in a polygon; a polygon that fills a thousandth of its rectangle needs about a thousand draws."""
 
+TOO_THIN = "A stratum is too thin to draw points in. Make RING_WIDTH larger, or leave the stratum out."
+
+NOTHING = 1e-9
+"""Share of the area that differences of areas leave by rounding."""
+
 FEW = 5
 """Fewer points than this that differ from the others of their stratum carry no interval."""
 
@@ -60,16 +67,28 @@ DEFINITIONS = {
 
 
 @dataclass(frozen=True)
-class Strata:
-    """Disjoint ground, together the whole area.
+class Stratum:
+    """The ground of some polygons less that of others.
 
-    ``polygons`` name of :data:`STRATA` -> (n,) Polygon in map units of ``crs``; ``area_m2`` name -> (n,) on the ellipsoid.
-    Strata without ground are not there.
+    ``polygons`` (n,) Polygon in map units, which may overlap; ``without`` (m,) what is not of it; ``area_m2`` on the ellipsoid.
     """
 
-    polygons: dict[str, NDArray[np.object_]]
-    area_m2: dict[str, NDArray[np.float64]]
+    polygons: NDArray[np.object_]
+    without: NDArray[np.object_]
+    area_m2: float
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Disjoint ground, together the whole area: name of :data:`STRATA` -> stratum, those without ground left out; map units of ``crs``."""
+
+    strata: dict[str, Stratum]
     crs: CRS
+
+    @property
+    def area_m2(self) -> NDArray[np.float64]:
+        """(h,) of each stratum, on the ellipsoid."""
+        return np.array([stratum.area_m2 for stratum in self.strata.values()])
 
 
 def design_sample(job: DesignSampleJob, reporter: Reporter) -> dict[str, Any]:
@@ -95,8 +114,7 @@ def design_sample(job: DesignSampleJob, reporter: Reporter) -> dict[str, Any]:
     predicted = _read(job.predicted, job.predicted_layer, reporter)
     area_of_interest = _read(job.area_of_interest, job.area_of_interest_layer, reporter) if job.area_of_interest else None
     strata = lay_out_strata(job, predicted, area_of_interest, reporter)
-    names = list(strata.polygons)
-    area = np.array([strata.area_m2[name].sum() for name in names])
+    names, area = list(strata.strata), strata.area_m2
     accuracy = [getattr(job, f"anticipated_{name}") for name in names]
     size = job.size or sample_size(area, accuracy, job.standard_error)
     points = allocation(size, area, accuracy, job.min_per_stratum, job.allocation == "optimal")
@@ -182,28 +200,62 @@ def lay_out_strata(job: DesignSampleJob, predicted: PolygonLayer, area_of_intere
     reporter.progress(0.4, "laying out strata")
     dense = PolygonLayer(_with_more_vertices(whole.geometries), whole.crs)
     around = PolygonLayer(_buffered(predicted, job.ring_width), predicted.crs)
-    first = probable if job.probability else nothing
-    probable_, whole_, predicted_, around_ = on_one_map([first, dense, predicted, around])
-    ground = shapely.union_all(whole_)
-    outlines = shapely.union_all(predicted_)
-    reporter.progress(0.5, "laying out strata")
-    near = shapely.union_all([shapely.union_all(around_), outlines])
-    reporter.progress(0.65, "laying out strata")
-    likely = shapely.difference(shapely.union_all(probable_), near)
-    pieces = {
-        "predicted": shapely.intersection(outlines, ground),
-        "ring": shapely.intersection(shapely.difference(near, outlines), ground),
-        "probable": shapely.intersection(likely, ground),
-        "rest": shapely.difference(shapely.difference(ground, near), likely),
+    crs = (probable if job.probability else nothing).crs
+    placed = on_one_map([PolygonLayer(np.empty(0, object), crs), probable, dense, predicted, around])
+    ground = shapely.union_all(placed[2])
+    likely, outlines, wide = (_within(layer, ground) for layer in (placed[1], placed[3], placed[4]))
+    reporter.progress(0.5, "measuring strata")
+
+    def area_m2(polygons: NDArray[np.object_]) -> float:
+        united = shapely.get_parts(shapely.disjoint_subset_union_all(polygons))
+        return float(areas_m2(united, crs, reporter.check_cancelled).sum())
+
+    near = np.concatenate([outlines, wide])
+    total_m2, outlines_m2 = area_m2(_polygons(ground)), area_m2(outlines)
+    near_m2 = area_m2(near) if job.ring_width else outlines_m2
+    reporter.progress(0.65, "measuring strata")
+    likely_m2 = _area_without(likely, near, crs, reporter)
+    strata = {
+        "predicted": Stratum(outlines, np.empty(0, object), outlines_m2),
+        "ring": Stratum(wide, outlines, near_m2 - outlines_m2),
+        "probable": Stratum(likely, near, likely_m2),
+        "rest": Stratum(_polygons(ground), np.concatenate([near, likely]), total_m2 - near_m2 - likely_m2),
     }
-    polygons = {name: _polygons(piece) for name, piece in pieces.items()}
-    area_m2 = {name: geodesic_area(parts, first.crs) for name, parts in polygons.items()}
-    there = [name for name in STRATA if area_m2[name].sum() > 0]
-    if not there:
+    strata = {name: stratum for name, stratum in strata.items() if stratum.area_m2 > NOTHING * total_m2}
+    if not strata:
         raise EngineError("nothing_to_sample", f"There is no ground in {where}. Check the layers and their coordinate reference systems.")
-    if len(predicted) and "predicted" not in there:
+    if len(predicted) and "predicted" not in strata:
         reporter.warning("no_overlap", f"No outline of {job.predicted} lies in {where}. Check the layers and their CRS.")
-    return Strata({name: polygons[name] for name in there}, {name: area_m2[name] for name in there}, first.crs)
+    return Strata(strata, crs)
+
+
+def _within(polygons: NDArray[np.object_], ground: shapely.Geometry) -> NDArray[np.object_]:
+    """The parts (m,) of polygons that lie on some ground."""
+    shapely.prepare(ground)
+    inside = shapely.covers(ground, polygons)
+    edge = polygons[~inside & shapely.intersects(ground, polygons)]
+    return _parts(np.concatenate([polygons[inside], shapely.intersection(edge, ground)]))
+
+
+def _area_without(polygons: NDArray[np.object_], others: NDArray[np.object_], crs: CRS, reporter: Reporter) -> float:
+    """Ground of disjoint polygons (n,) less that of others (m,), square metres on the ellipsoid."""
+    polygon, other = shapely.STRtree(others).query(polygons, predicate="intersects")
+    starts = np.searchsorted(polygon, np.arange(len(polygons) + 1))
+
+    def measured(part: slice) -> float:
+        left = [
+            shapely.difference(polygons[index], shapely.union_all(others[other[starts[index] : starts[index + 1]]]))
+            for index in range(*part.indices(len(polygons)))
+        ]
+        return float(geodesic_area(_parts(np.array(left, dtype=object)), crs).sum())
+
+    return float(sum(in_threads(measured, len(polygons), 64, reporter.check_cancelled)))
+
+
+def _parts(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """All polygons (m,) within some geometries."""
+    parts = shapely.get_parts(shapely.get_parts(geometries))
+    return parts[(shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > 0)]
 
 
 def probable_ground(dataset: DatasetReader, threshold: float, with_observed: bool, reporter: Reporter) -> tuple[PolygonLayer, PolygonLayer]:
@@ -241,13 +293,12 @@ def _buffered(outlines: PolygonLayer, width: float) -> NDArray[np.object_]:
     wide = outlines.geometries.copy()
     if width:
         for indices, local, geometries in local_maps(outlines.geometries, outlines.crs):
-            wide[indices] = reproject(shapely.buffer(geometries, width), local, outlines.crs)
+            wide[indices] = reproject(shapely.simplify(shapely.buffer(geometries, width), width / 100), local, outlines.crs)
     return wide
 
 
 def _polygons(geometry: shapely.Geometry) -> NDArray[np.object_]:
-    parts: NDArray[np.object_] = shapely.get_parts([polygonal(geometry)])
-    return parts[shapely.area(parts) > 0]
+    return _parts(np.array([geometry], dtype=object))
 
 
 def draw(
@@ -258,33 +309,45 @@ def draw(
     In random order, the first points are a random sample too: who stops early has an estimate all the same.
     """
     places = [
-        uniform_points(polygons, strata.area_m2[name], strata.crs, count, random, reporter)
-        for (name, polygons), count in zip(strata.polygons.items(), points, strict=True)
+        uniform_points(stratum, strata.crs, count, random, reporter) for stratum, count in zip(strata.strata.values(), points, strict=True)
     ]
     order = random.permutation(int(points.sum()))
     return np.concatenate(places)[order], np.repeat(np.arange(len(points)), points)[order]
 
 
-def uniform_points(
-    polygons: NDArray[np.object_], area_m2: NDArray[np.float64], crs: CRS, count: int, random: np.random.Generator, reporter: Reporter
-) -> NDArray[np.float64]:
-    """Random points within polygons, as dense on the ground everywhere, whatever the map does to areas.
-
-    Parameters
-    ----------
-    polygons : (n,) Polygon in map units of ``crs``, disjoint
-    area_m2 : (n,) of each
-    count : number of points
+def uniform_points(stratum: Stratum, crs: CRS, count: int, random: np.random.Generator, reporter: Reporter) -> NDArray[np.float64]:
+    """Random points of a stratum, as dense on the ground everywhere, whatever the map does to areas.
 
     Returns
     -------
-    (count, 2) x, y in map units
+    (count, 2) x, y in map units of ``crs``
+
+    Raises
+    ------
+    EngineError
+        ``no_points`` when the stratum is too thin to be met.
     """
-    left, bottom, right, top = shapely.total_bounds(polygons)
+    left, bottom, right, top = shapely.total_bounds(stratum.polygons)
     to_equal_area = _to_equal_area((left + right) / 2, (bottom + top) / 2, crs)
-    in_each = np.bincount(random.choice(len(polygons), count, p=area_m2 / area_m2.sum()), minlength=len(polygons))
-    places = [_points_within(polygons[index], in_each[index], to_equal_area, crs, random, reporter) for index in np.flatnonzero(in_each)]
-    return np.concatenate([np.empty((0, 2)), *places])
+    area = geodesic_area(stratum.polygons, crs)
+    share = area / area.sum()
+    here, elsewhere = shapely.STRtree(stratum.polygons), shapely.STRtree(stratum.without)
+    found = np.empty((0, 2))
+    for _ in range(MOST_ROUNDS):
+        in_each = np.bincount(random.choice(len(share), 2 * (count - len(found)), p=share), minlength=len(share))
+        drawn = [
+            _points_within(stratum.polygons[index], in_each[index], to_equal_area, crs, random, reporter)
+            for index in np.flatnonzero(in_each)
+        ]
+        places = np.concatenate(drawn)
+        points = shapely.points(places)
+        times = np.bincount(here.query(points, predicate="within")[0], minlength=len(points))
+        kept = random.random(len(points)) * np.maximum(times, 1) < 1  # where polygons overlap, points were drawn for each of them
+        kept[elsewhere.query(points, predicate="intersects")[0]] = False
+        found = np.concatenate([found, random.permutation(places[kept])])[:count]
+        if len(found) == count:
+            return found
+    raise EngineError("no_points", TOO_THIN)
 
 
 @lru_cache(maxsize=16)
@@ -332,7 +395,7 @@ def _points_within(
         missing -= len(hits)
         if not missing:
             return np.concatenate(found)
-    raise EngineError("no_points", "A stratum is too thin to draw points in. Make RING_WIDTH larger, or leave the stratum out.")
+    raise EngineError("no_points", TOO_THIN)
 
 
 def _in_range(places: NDArray[np.float64], crs: CRS) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from engine.area_estimates import Z95, estimate
 from engine.errors import Cancelled, EngineError
 from engine.geodesy import geodesic_area
 from engine.reporting import SilentReporter
-from engine.sampling import design_sample, draw, estimate_area, lay_out_strata, uniform_points
+from engine.sampling import Stratum, design_sample, draw, estimate_area, lay_out_strata, uniform_points
 from engine.vectors import PolygonLayer, read_polygons, read_table, write_polygons
 from jobs import DesignSampleJob, EstimateAreaJob
 
@@ -200,6 +201,10 @@ class TestWhere:
         assert not Path(job.output).exists()
 
 
+def stratum(*polygons: shapely.Polygon, without: Sequence[shapely.Polygon] = ()) -> Stratum:
+    return Stratum(np.array(polygons, dtype=object), np.array(without, dtype=object), math.nan)
+
+
 def _ground(box: shapely.Polygon, crs: CRS) -> float:
     """Area of a box that holds a pole, by the scale of its map."""
     left, bottom, right, top = box.bounds
@@ -226,15 +231,23 @@ class TestUniformPoints:
         system, count = CRS.from_epsg(crs), 4000
         dense = [shapely.segmentize(shape, max(np.ptp(shape.bounds[::2]), 1) / 500) for shape in (polygon, part)]
         whole, inner = (_ground(shape, system) for shape in dense) if crs == 3413 else geodesic_area(np.array(dense), system)
-        points = uniform_points(np.array([polygon]), np.array([whole]), system, count, np.random.default_rng(3), SilentReporter())
+        points = uniform_points(stratum(polygon), system, count, np.random.default_rng(3), SilentReporter())
         assert len(points) == count and shapely.contains_xy(polygon, points).all()
         share = inner / whole
         assert shapely.contains_xy(part, points).mean() == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / count))
 
     def test_among_several_polygons(self) -> None:
-        polygons = np.array([at(0, 0, 100, 100), at(500, 0, 800, 100)])
-        points = uniform_points(polygons, np.array([1e4, 3e4]), UTM, 4000, np.random.default_rng(1), SilentReporter())
-        assert shapely.contains_xy(polygons[1], points).mean() == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 4000))
+        one, other = at(0, 0, 100, 100), at(500, 0, 800, 100)
+        points = uniform_points(stratum(one, other), UTM, 4000, np.random.default_rng(1), SilentReporter())
+        assert shapely.contains_xy(other, points).mean() == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 4000))
+
+    def test_where_polygons_overlap_and_where_others_lie(self) -> None:
+        """Two polygons of 200 x 100 share half of each; the middle third of what they cover is not of the stratum."""
+        ground = stratum(at(0, 0, 200, 100), at(100, 0, 300, 100), without=[at(130, 0, 170, 100)])
+        points = uniform_points(ground, UTM, 5200, np.random.default_rng(1), SilentReporter())
+        assert not shapely.contains_xy(ground.without[0], points).any()
+        for part, share in ((at(0, 0, 100, 100), 100 / 260), (at(100, 0, 200, 100), 60 / 260), (at(200, 0, 300, 100), 100 / 260)):
+            assert shapely.contains_xy(part, points).mean() == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 5200))
 
 
 def label(path: str, truth: shapely.Geometry, output: Path, leave_out: int = 0, cannot_tell: int = 0) -> str:
@@ -378,9 +391,9 @@ class TestRepeatedSamples:
         job = DesignSampleJob("", "", probability=probability, ring_width=150.0)
         layers = (PolygonLayer(np.array(shapes, dtype=object), UTM) for shapes in (mapped, [AREA]))
         strata = lay_out_strata(job, *layers, SilentReporter())
-        assert list(strata.polygons) == ["predicted", "ring", "probable", "rest"]
+        assert list(strata.strata) == ["predicted", "ring", "probable", "rest"]
         true_km2 = float(geodesic_area(np.array([truth]), UTM)[0]) / 1e6
-        area = np.array([values.sum() / 1e6 for values in strata.area_m2.values()])
+        area = strata.area_m2 / 1e6
         found = []
         for seed in range(self.REPEATS):
             places, stratum = draw(strata, self.POINTS, np.random.default_rng(seed), SilentReporter())
