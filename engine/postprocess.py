@@ -146,7 +146,7 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
             )
         steps = Steps([])
         shapes, inherited = _merged(layer, job, steps, reporter)
-        drawn = _drawn(shapes, layer.crs, job, steps, reporter)
+        drawn = _drawn(shapes, layer.crs, job, reporter)
         area, perimeter = geodesic_area_and_perimeter(drawn, layer.crs)
         steps.add("smoothing", len(shapes), len(shapes), int((drawn != shapes).sum()), float(area.sum()))
         outlines, raw, restricted = _described(
@@ -305,7 +305,7 @@ def _inherited(polygons: TilePolygons, outline_of: NDArray[np.intp], area: NDArr
     }
 
 
-def _drawn(shapes: NDArray[np.object_], crs: CRS, job: PostprocessJob, steps: Steps, reporter: Reporter) -> NDArray[np.object_]:
+def _drawn(shapes: NDArray[np.object_], crs: CRS, job: PostprocessJob, reporter: Reporter) -> NDArray[np.object_]:
     """The shapes with boundaries that look drawn; those that stay as they were are the same objects."""
     reporter.progress(0.6, "smoothing boundaries")
     drawn = shapes.copy()
@@ -329,7 +329,8 @@ def _drawn(shapes: NDArray[np.object_], crs: CRS, job: PostprocessJob, steps: St
 def _described(
     outlines: PolygonLayer, raw: NDArray[np.object_], maps: _Maps, job: PostprocessJob, steps: Steps, reporter: Reporter
 ) -> tuple[PolygonLayer, PolygonLayer, PolygonLayer]:
-    """Uncertainty, visibility and step 6: outlines with all attributes from north to south; before smoothing; restricted."""
+    """Uncertainty, visibility and step 6: outlines with all attributes from north to south; those before smoothing, none where not
+    wanted; restricted footprints."""
     crs = outlines.crs
     order = _from_north_to_south(outlines.geometries, crs)
     geometries, raw = outlines.geometries[order], raw[order]
@@ -347,7 +348,8 @@ def _described(
     steps.add("permafrost", len(geometries), int(kept.sum()), int(outside.sum()), float(fields["area_km2"][kept].sum() * 1e6))
     number = np.arange(1, kept.sum() + 1, dtype=np.int64)
     result = PolygonLayer(geometries[kept], crs, {"id": number, **{name: values[kept] for name, values in fields.items()}})
-    return result, _measured(raw[kept], crs, number), _restricted(footprints[kept], crs, number)
+    raw = raw[kept] if job.raw is not None else raw[:0]
+    return result, _measured(raw, crs, number[: len(raw)]), _restricted(footprints[kept], crs, number)
 
 
 def _on_slopes(
