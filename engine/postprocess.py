@@ -108,7 +108,8 @@ class Steps:
 
     def table(self) -> Fields:
         """Name -> values."""
-        return {name: np.array([row[name] for row in self.rows], dtype=object if name == "step" else None) for name in self.rows[0]}
+        kinds = {"step": np.object_, "in": np.int32, "out": np.int32, "touched": np.int32, "area_km2": np.float64}
+        return {name: np.array([row[name] for row in self.rows], dtype=kind) for name, kind in kinds.items()}
 
 
 def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
