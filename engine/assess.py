@@ -38,7 +38,7 @@ from engine.outputs import whole_file, write_json
 from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.report import page, size_ranges
 from engine.reporting import Reporter
-from engine.sections import sections
+from engine.sections import SECTIONS, sections
 from engine.terminal import plain
 from engine.terrain import cell_size, elevation_around
 from engine.vectors import PolygonLayer, read_polygons, written_polygons, written_table
@@ -355,6 +355,7 @@ def _figures(assessment: Assessment, formats: tuple[str, ...], check: Callable[[
     links = assessment.correspondences
     kinds = links.kind[links.predicted_component], links.kind[links.reference_component]
     cumulated = {"mean": "mean_m", "95 % Hausdorff": "hd95_m", "Hausdorff": "hausdorff_m"}
+    by_section = {section: distances[name] for section in SECTIONS if (name := f"signed_mean_{section}_m") in distances}
     drawn: dict[str, dict[str, bytes]] = {}
     with figures.style():
         made = {
@@ -368,7 +369,9 @@ def _figures(assessment: Assessment, formats: tuple[str, ...], check: Callable[[
             "correspondences": figures.correspondences(
                 assessment.predicted.geometries, assessment.reference.geometries, kinds, assessment.crs, assessment.area_of_interest
             ),
-            "boundaries": figures.boundaries(distances["signed_mean_m"], {label: distances[name] for label, name in cumulated.items()}),
+            "boundaries": figures.boundaries(
+                distances["signed_mean_m"], {label: distances[name] for label, name in cumulated.items()}, by_section
+            ),
         }
         for name, figure in made.items():
             check()

@@ -108,7 +108,10 @@ def areas(
     figure = _new_figure(78)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     _scatter(left, reference_km2, predicted_km2, regression)
-    _boxes(right, 100 * (predicted_km2 - reference_km2) / reference_km2, size_class, size_classes)
+    deviation = 100 * (predicted_km2 - reference_km2) / reference_km2
+    _boxes(right, {f"{name}\n{bounds}": deviation[size_class == index] for index, (name, bounds) in enumerate(size_classes)})
+    right.set_xlabel("Size class, reference area (km²)")
+    right.set_ylabel("Area deviation (%)")
     _letter(left, "a")
     _letter(right, "b")
     return figure
@@ -154,8 +157,9 @@ def _scatter(axes: Axes, reference: Array, predicted: Array, regression: Mapping
             axis.set_minor_formatter(NullFormatter())
 
 
-def _boxes(axes: Axes, deviation: Array, size_class: NDArray[np.intp], size_classes: Sequence[tuple[str, str]]) -> None:
-    groups = [deviation[size_class == index] for index in range(len(size_classes))]
+def _boxes(axes: Axes, labelled: Mapping[str, Array]) -> None:
+    """Box plots of groups of numbers around zero, label -> values; what would make the rest too small to see is counted, not shown."""
+    groups = [values[np.isfinite(values)] for values in labelled.values()]
     box = axes.boxplot(
         groups,
         positions=range(len(groups)),
@@ -179,8 +183,9 @@ def _boxes(axes: Axes, deviation: Array, size_class: NDArray[np.intp], size_clas
     whiskers = [value for line in box["whiskers"] for value in line.get_ydata() if np.isfinite(value)]
     top, bottom = max([10.0, *whiskers]), min([-10.0, *whiskers])
     span = top - bottom
-    shown_top = min(float(deviation.max(initial=top)), top + 0.75 * span) + 0.05 * span
-    shown_bottom = max(float(deviation.min(initial=bottom)), bottom - 0.75 * span) - 0.05 * span
+    values = np.concatenate(groups)
+    shown_top = min(float(values.max(initial=top)), top + 0.75 * span) + 0.05 * span
+    shown_bottom = max(float(values.min(initial=bottom)), bottom - 0.75 * span) - 0.05 * span
     axes.set_ylim(shown_bottom, shown_top)
     for position, group in enumerate(groups):
         beyond = int(np.sum((group > shown_top) | (group < shown_bottom)))
@@ -190,25 +195,28 @@ def _boxes(axes: Axes, deviation: Array, size_class: NDArray[np.intp], size_clas
             ha="center", va="bottom", fontsize=7, linespacing=1.2,
         )  # fmt: skip
     axes.set_xlim(-0.6, len(groups) - 0.4)
-    axes.set_xticks(range(len(groups)), [f"{name}\n{bounds}" for name, bounds in size_classes])
-    axes.set_xlabel("Size class, reference area (km²)")
-    axes.set_ylabel("Area deviation (%)")
+    axes.set_xticks(range(len(groups)), list(labelled))
 
 
-def boundaries(signed_m: Array, distances_m: Mapping[str, Array]) -> Figure:
-    """Signed distances of predicted from reference boundaries (a), and boundary distances cumulated (b).
+def boundaries(signed_m: Array, distances_m: Mapping[str, Array], sections_m: Mapping[str, Array]) -> Figure:
+    """Signed distances of predicted from reference boundaries (a), boundary distances cumulated (b), signed ones by section (c).
 
     Parameters
     ----------
     signed_m : (n,) mean signed distance of each correspondence, metres, positive outside the reference outline, NaN where unknown
     distances_m : label -> (n,) metres
+    sections_m : section of the boundary -> (n,) metres, NaN where unknown; without sections there is no (c)
     """
-    figure = _new_figure(70)
-    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    _signed_histogram(left, signed_m)
-    _cumulated(right, distances_m)
-    _letter(left, "a")
-    _letter(right, "b")
+    figure = _new_figure(130 if sections_m else 70)
+    panels = figure.subplot_mosaic("ab;cc" if sections_m else "ab", width_ratios=(1.15, 1))
+    _signed_histogram(panels["a"], signed_m)
+    _cumulated(panels["b"], distances_m)
+    if sections_m:
+        _boxes(panels["c"], sections_m)
+        panels["c"].set_xlabel("Section of the reference boundary")
+        panels["c"].set_ylabel("Mean signed boundary distance (m)")
+    for letter, axes in panels.items():
+        _letter(axes, letter)
     return figure
 
 
@@ -252,7 +260,7 @@ def _cumulated(axes: Axes, distances: Mapping[str, Array]) -> None:
         axes.step(np.append(0, values), 100 * np.arange(len(values) + 1) / len(values), where="post", color=colour, label=label)
     axes.set_xlim(0, max(1.05 * reach, 1e-3))
     axes.set_ylim(0, 102)
-    axes.legend(loc="lower right", title=f"n = {_thousands(count)}", title_fontsize=7, alignment="left")
+    axes.legend(loc="best" if count <= FEW else "lower right", title=f"n = {_thousands(count)}", title_fontsize=7, alignment="left")
 
 
 def correspondences(

@@ -202,10 +202,16 @@ class TestFigures:
     def test_boundaries(self):
         rng = np.random.default_rng(2)
         distances = {"mean": rng.random(40), "Hausdorff": 5 * rng.random(40)}
-        words = self.texts(lambda: figures.boundaries(np.append(np.full(40, -3.24), np.nan), distances))
+        words = self.texts(lambda: figures.boundaries(np.append(np.full(40, -3.24), np.nan), distances, {}))
         assert "median −3.2 m, n = 40" in words
         assert "Hausdorff" in words
-        assert "no boundary to compare" in self.texts(lambda: figures.boundaries(np.empty(0), {"mean": np.empty(0)}))
+        assert "no boundary to compare" in self.texts(lambda: figures.boundaries(np.empty(0), {"mean": np.empty(0)}, {}))
+
+    def test_boundaries_by_section(self):
+        sections = {"front": np.array([-30.0, -20.0, np.nan]), "upslope": np.array([1.0, np.nan, np.nan])}
+        words = self.texts(lambda: figures.boundaries(np.zeros(3), {"mean": np.ones(3)}, sections))
+        assert re.findall(r"^n = (\d)$", words, re.MULTILINE) == ["3", "2", "1"]
+        assert "upslope" in words
 
     def map_of(self, count: int, crs: CRS = UTM, size: float = 300.0) -> Any:
         rng = np.random.default_rng(3)
