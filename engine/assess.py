@@ -314,7 +314,7 @@ def _write(job: AssessJob, assessment: Assessment, reporter: Reporter) -> None:
             files.enter_context(written_polygons(job.output, layer, "correspondences", "MultiPolygon"))
         if job.table:
             columns = link_table(assessment.graph, assessment.correspondences, assessment.predicted.names, assessment.reference.names)
-            files.enter_context(written_table(job.table, columns, "correspondences"))
+            files.enter_context(written_table(job.table, _in_32_bits(columns), "correspondences"))
         if job.json:
             write_json(place(job.json), assessment.numbers)
         if job.report:
@@ -397,7 +397,12 @@ def _correspondence_layer(assessment: Assessment) -> tuple[NDArray[np.object_], 
     fields |= {name: values[component] for name, values in of_component.items()}
     outlines = np.concatenate([outlines.geometries for outlines, _ in sides])
     order = np.lexsort((fields["side"].astype(str), component))
-    return outlines[order], assessment.crs, {name: values[order] for name, values in fields.items()}
+    return outlines[order], assessment.crs, _in_32_bits({name: values[order] for name, values in fields.items()})
+
+
+def _in_32_bits(fields: Fields) -> Fields:
+    """Whole numbers as every format that QGIS writes knows them."""
+    return {name: values.astype(np.int32) if values.dtype == np.int64 else values for name, values in fields.items()}
 
 
 def _by_component(assessment: Assessment) -> Fields:
