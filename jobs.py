@@ -32,6 +32,7 @@ DEVICES = ("auto", "cuda", "cpu")
 PERMAFROST_ACTIONS = ("flag", "drop")
 PERMAFROST_PRESETS = ("custom", "zou_zhao", "ncdc", "obu_probability", "obu_zones", "cci_fraction", "gruber_pzi", "cao_pzi")
 INVENTORY_FORMS = ("rgik", "rgik_release", "rogi_ch", "tprogi", "rgi7", "global2026")
+BOUNDARIES = ("tiles", "probability")
 MATCH_RULES = ("intersection", "overlap", "iou")
 ALLOCATIONS = ("proportional", "optimal")
 STACK_BANDS = ("red", "green", "blue", "nir", "evi", "savi")
@@ -93,6 +94,7 @@ class PostprocessJob:
     every polygon is permafrost. ``permafrost_min_fraction`` (0-1) is the share of an outline's area, with a buffer of
     ``permafrost_buffer`` cells around it, that must lie in permafrost.
 
+    ``boundary``: outlines are bounded by the union of ``tiles``, or cut back to the contour of the blended ``probability``.
     ``smoothing`` in metres, None = from the size of the pixels, 0 = the pixel edges stay. ``probability`` is Detect's blended
     raster, ``area_lo_level`` and ``area_hi_level`` the probabilities (0-1) whose contours bound an outline's area.
     ``not_assessable`` is a raster or polygon file of snow, cloud and shadow. ``report`` (table), ``raw`` (outlines before
@@ -107,6 +109,7 @@ class PostprocessJob:
     fill_holes: bool = True
     require_support: bool = True
     unite: bool = True
+    boundary: str = "tiles"
     permafrost: Optional[str] = None
     permafrost_layer: Optional[str] = None
     permafrost_field: str = ""

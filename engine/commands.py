@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs import ALLOCATIONS, DEVICES, INVENTORY_FORMS, MATCH_RULES, PERMAFROST_ACTIONS, PERMAFROST_PRESETS, SENSORS
+from jobs import ALLOCATIONS, BOUNDARIES, DEVICES, INVENTORY_FORMS, MATCH_RULES, PERMAFROST_ACTIONS, PERMAFROST_PRESETS, SENSORS
 
 MODULES = {
     "prepare": "engine.prepare",
@@ -46,6 +46,7 @@ CHOICES = {
     "device": DEVICES,
     "permafrost_action": PERMAFROST_ACTIONS,
     "permafrost_preset": PERMAFROST_PRESETS,
+    "boundary": BOUNDARIES,
     "form": INVENTORY_FORMS,
     "match_rule": MATCH_RULES,
     "allocation": ALLOCATIONS,
@@ -85,6 +86,7 @@ HELP = {
     ("postprocess", "permafrost_min_fraction"): "share of an outline that must lie in permafrost, 0-1",
     ("postprocess", "permafrost_action"): "what happens to outlines outside permafrost (relict rock glaciers are among them)",
     ("postprocess", "unite"): "unite polygons that share ground or an edge",
+    ("postprocess", "boundary"): "what bounds an outline: the union of its tile polygons, or the contour of the blended probability in it",
     ("postprocess", "permafrost_preset"): "the product that the permafrost map is; custom: permafrost classes say what counts",
     ("postprocess", "permafrost_buffer"): "cells of the permafrost map around an outline that count with it",
     (

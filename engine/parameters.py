@@ -15,6 +15,7 @@ from typing import Any
 from engine.errors import EngineError
 from jobs import (
     ALLOCATIONS,
+    BOUNDARIES,
     DEVICES,
     INVENTORY_FORMS,
     MATCH_RULES,
@@ -106,6 +107,9 @@ def _check_postprocess(job: PostprocessJob) -> None:
     _hold(job, "permafrost_action", job.permafrost_action in PERMAFROST_ACTIONS, f"must be one of {', '.join(PERMAFROST_ACTIONS)}")
     _hold(job, "permafrost_preset", job.permafrost_preset in PERMAFROST_PRESETS, f"must be one of {', '.join(PERMAFROST_PRESETS)}")
     _hold(job, "permafrost_buffer", job.permafrost_buffer >= 0, "must be a number of cells, 0 or more")
+    _hold(job, "boundary", job.boundary in BOUNDARIES, f"must be one of {', '.join(BOUNDARIES)}")
+    known = job.boundary == "tiles" or job.probability is not None
+    _hold(job, "boundary", known, "needs the blended probability raster: give probability too")
     _hold(job, "smoothing", job.smoothing is None or job.smoothing >= 0, "must be a distance in metres, 0 or more")
     _hold(job, "area_lo_level", 0 < job.area_lo_level < 1, "must be a probability between 0 and 1")
     _hold(job, "area_hi_level", 0 < job.area_hi_level < job.area_lo_level, "must be a probability above 0, below area_lo_level")

@@ -19,6 +19,7 @@ from pyproj import CRS, Transformer
 from rasterio.io import DatasetReader
 
 from engine.class_maps import ClassMap, open_class_map
+from engine.contours import contoured
 from engine.errors import EngineError
 from engine.fall_line import fall_line
 from engine.footprint import restricted_footprint
@@ -31,7 +32,7 @@ from engine.reporting import Reporter, StagedReporter
 from engine.sections import SECTIONS, sections
 from engine.smoothing import pixel_size_of, smooth
 from engine.terrain import cell_size, elevation_around
-from engine.uncertainty import levels_around_threshold, uncertainty
+from engine.uncertainty import levels_around_threshold, threshold_of, uncertainty
 from engine.vectors import PolygonLayer, read_polygons, reproject, written_polygons, written_table
 from jobs import PostprocessJob
 
@@ -124,7 +125,8 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
     Raises
     ------
     EngineError
-        ``no_tiles`` when support by a second tile is asked for and the polygons do not say which tile they are from; those of
+        ``no_tiles`` when support by a second tile is asked for and the polygons do not say which tile they are from,
+        ``no_threshold`` when the contour is asked for and the probability raster does not say at what threshold; those of
         :func:`engine.vectors.read_polygons`, :func:`engine.permafrost.open_permafrost_map`,
         :func:`engine.class_maps.open_class_map`, :func:`engine.rasters.open_raster`,
         :func:`engine.uncertainty.levels_around_threshold`, :func:`engine.outputs.whole_file`; Cancelled.
@@ -147,6 +149,7 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
             )
         steps = Steps([])
         shapes, inherited = _merged(layer, job, steps, reporter)
+        shapes, inherited = _contoured(shapes, inherited, layer.crs, maps, job, steps, reporter)
         drawn = _drawn(shapes, layer.crs, job, reporter)
         area, perimeter = geodesic_area_and_perimeter(drawn, layer.crs)
         steps.add("smoothing", len(shapes), len(shapes), int((drawn != shapes).sum()), float(area.sum()))
@@ -304,6 +307,35 @@ def _inherited(polygons: TilePolygons, outline_of: NDArray[np.intp], area: NDArr
         "probability_mean": mean(polygons.probability_mean),
         "probability_max": np.where(np.isfinite(highest), highest, np.nan),
     }
+
+
+def _contoured(
+    shapes: NDArray[np.object_], fields: Fields, crs: CRS, maps: _Maps, job: PostprocessJob, steps: Steps, reporter: Reporter
+) -> tuple[NDArray[np.object_], Fields]:
+    """The shapes cut back to the contour of the blended probability where asked for; parts too small go, holes are filled."""
+    united = shapes
+    if job.boundary == "probability" and maps.probability is not None:
+        threshold = threshold_of(maps.probability)
+        if threshold is None:
+            raise EngineError(
+                "no_threshold",
+                f"{job.probability} does not say at which threshold outlines are to be cut from it, so they cannot follow its contour. "
+                "Use the probability raster as Detect rock glaciers writes it, or set BOUNDARY to tiles.",
+            )
+        reporter.progress(0.6, "contours of the probability")
+        shapes, outline_of = contoured(united, crs, maps.probability, threshold, StagedReporter(reporter, 0.6, 0.65))
+        if job.fill_holes:
+            shapes, free = fill_holes(shapes, outline_of)
+            shapes, outline_of = shapes[free], outline_of[free]
+        large = geodesic_area(shapes, crs) >= job.min_area
+        shapes, outline_of = shapes[large], outline_of[large]
+        fields = {name: values[outline_of] for name, values in fields.items()}
+        untouched = sum(shape is united[outline] for shape, outline in zip(shapes, outline_of, strict=True))
+    else:
+        untouched = len(united)
+    area = shapely.area(shapes) * square_metres_per_unit(shapes, crs)
+    steps.add("contour", len(united), len(shapes), len(united) - untouched, float(area.sum()))
+    return shapes, fields
 
 
 def _drawn(shapes: NDArray[np.object_], crs: CRS, job: PostprocessJob, reporter: Reporter) -> NDArray[np.object_]:

@@ -47,12 +47,8 @@ def levels_around_threshold(probability: DatasetReader, lo: float, hi: float, re
             f"The probability of the contour for the smaller area ({lo:g}) must be higher than that for the larger area ({hi:g}), "
             "both between 0 and 1.",
         )
-    text = probability.tags(ns=PASSPORT).get("THRESHOLD", "")
-    try:
-        threshold = float(text)
-    except ValueError:
-        return lo, hi
-    if not 0 < threshold < 1 or threshold == 0.5:
+    threshold = threshold_of(probability)
+    if threshold is None or threshold == 0.5:
         return lo, hi
     moved_lo, moved_hi = (1 / (1 + math.exp(-math.log(level / (1 - level)) - math.log(threshold / (1 - threshold)))) for level in (lo, hi))
     reporter.info(
@@ -60,6 +56,15 @@ def levels_around_threshold(probability: DatasetReader, lo: float, hi: float, re
         f"became {moved_lo:.3g} and {moved_hi:.3g}, as far from it in log-odds."
     )
     return moved_lo, moved_hi
+
+
+def threshold_of(probability: DatasetReader) -> float | None:
+    """The probability, between 0 and 1, at which Detect cut its polygons, from the raster's passport; None where it does not say."""
+    try:
+        threshold = float(probability.tags(ns=PASSPORT).get("THRESHOLD", ""))
+    except ValueError:
+        return None
+    return threshold if 0 < threshold < 1 else None
 
 
 def uncertainty(

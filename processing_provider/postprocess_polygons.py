@@ -21,7 +21,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..jobs import PERMAFROST_ACTIONS, PERMAFROST_PRESETS, PostprocessJob
+from ..jobs import BOUNDARIES, PERMAFROST_ACTIONS, PERMAFROST_PRESETS, PostprocessJob
 from .engine_algorithm import EngineAlgorithm, Parameters
 from .layers import OUTLINES, RESTRICTED_FOOTPRINTS, TILE_POLYGONS
 from .translation import tr
@@ -36,7 +36,8 @@ class PostprocessPolygons(EngineAlgorithm):
 
     NAME = "postprocesspolygons"
     INPUT = "INPUT"
-    MIN_AREA, FILL_HOLES, REQUIRE_SUPPORT, UNITE, SMOOTHING = "MIN_AREA", "FILL_HOLES", "REQUIRE_SUPPORT", "UNITE", "SMOOTHING"
+    MIN_AREA, FILL_HOLES, REQUIRE_SUPPORT = "MIN_AREA", "FILL_HOLES", "REQUIRE_SUPPORT"
+    UNITE, BOUNDARY, SMOOTHING = "UNITE", "BOUNDARY", "SMOOTHING"
     PROBABILITY, AREA_LO_LEVEL, AREA_HI_LEVEL, DEM = "PROBABILITY", "AREA_LO_LEVEL", "AREA_HI_LEVEL", "DEM"
     NOT_ASSESSABLE, NOT_ASSESSABLE_CLASSES = "NOT_ASSESSABLE", "NOT_ASSESSABLE_CLASSES"
     PERMAFROST, PERMAFROST_PRESET, PERMAFROST_CLASSES = "PERMAFROST", "PERMAFROST_PRESET", "PERMAFROST_CLASSES"
@@ -122,6 +123,15 @@ class PostprocessPolygons(EngineAlgorithm):
             QgsProcessingParameterBoolean(self.UNITE, tr("Unite polygons that overlap"), job.unite),
             tr("Polygons that share ground or an edge become one outline. Off: each polygon stays an outline, with its attributes."),
             advanced=True,
+        )
+        self.ask_for(
+            QgsProcessingParameterEnum(
+                self.BOUNDARY, tr("Outlines are bounded by"), list(BOUNDARIES), False, job.boundary, usesStaticStrings=True
+            ),
+            tr(
+                "tiles: the union of what any tile saw, as in the paper; it misses least, and straight tile edges may show. probability: "
+                "cut back to the contour of the blended probability at the model's threshold; better boundaries, some outlines lost."
+            ),
         )
         self.ask_for(
             QgsProcessingParameterNumber(self.SMOOTHING, tr("Smoothing (metres)"), decimal, None, optional=True, minValue=0.0),
@@ -279,6 +289,8 @@ class PostprocessPolygons(EngineAlgorithm):
             return False, tr("AREA_LO_LEVEL is {:g} and AREA_HI_LEVEL {:g}; the former has to be higher, both between 0 and 1.").format(
                 lo, hi
             )
+        if self.parameterAsEnumString(parameters, self.BOUNDARY, context) == "probability" and not parameters.get(self.PROBABILITY):
+            return False, tr("BOUNDARY is probability: give PROBABILITY, the raster that Detect rock glaciers wrote, too.")
         if self.optional_layer(parameters, self.RESTRICTED, context) and not parameters.get(self.DEM):
             return False, tr("RESTRICTED needs an elevation model: give DEM too.")
         return True, ""
@@ -304,6 +316,7 @@ class PostprocessPolygons(EngineAlgorithm):
             fill_holes=self.parameterAsBoolean(parameters, self.FILL_HOLES, context),
             require_support=self.parameterAsBoolean(parameters, self.REQUIRE_SUPPORT, context),
             unite=self.parameterAsBoolean(parameters, self.UNITE, context),
+            boundary=self.parameterAsEnumString(parameters, self.BOUNDARY, context),
             smoothing=self.optional_number(parameters, self.SMOOTHING, context),
             probability=self._probability,
             area_lo_level=self.parameterAsDouble(parameters, self.AREA_LO_LEVEL, context),

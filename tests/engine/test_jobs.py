@@ -133,6 +133,8 @@ def test_every_command_has_a_job() -> None:
         (POSTPROCESS, {"permafrost_action": "keep"}),
         (POSTPROCESS, {"permafrost_preset": "zou"}),
         (POSTPROCESS, {"permafrost_buffer": -1.0}),
+        (POSTPROCESS, {"boundary": "contour"}),
+        (POSTPROCESS, {"boundary": "probability"}),
         (POSTPROCESS, {"smoothing": -5.0}),
         (POSTPROCESS, {"area_lo_level": 0.0}),
         (POSTPROCESS, {"area_hi_level": 0.8}),

@@ -115,6 +115,40 @@ def test_neighbours_that_share_a_border_still_do(tmp_path: Path) -> None:
     assert shapely.union_all(outlines.geometries).area == pytest.approx(shapely.area(outlines.geometries).sum(), abs=1.0)
 
 
+def test_on_request_outlines_end_at_the_contour_of_the_probability(tmp_path: Path) -> None:
+    probability = tongue()
+    wide = np.zeros(probability.shape, dtype=bool)
+    wide[10:80, 20:90] = True  # what one tile saw, with its straight edges
+    source = write_pixels(tmp_path / "in.gpkg", wide)
+    raster = str(write_probability(tmp_path / "p.tif", probability))
+    by_tiles, _, _ = run(tmp_path, source, probability=raster, smoothing=0.0)
+    outlines, result, _ = run(tmp_path, source, probability=raster, smoothing=0.0, boundary="probability")
+    assert shapely.area(by_tiles.geometries) == pytest.approx([wide.sum() * PIXEL**2])
+    assert shapely.area(outlines.geometries) == pytest.approx([(probability >= 0.5).sum() * PIXEL**2])
+    assert outlines.fields["votes"] == by_tiles.fields["votes"]
+    contour = next(step for step in result["steps"] if step["step"] == "contour")
+    assert (contour["in"], contour["out"], contour["touched"]) == (1, 1, 1)
+
+
+def test_what_the_contour_leaves_of_an_outline_is_no_outline_when_it_is_too_small(tmp_path: Path) -> None:
+    probability = np.full((100, 100), 0.2, np.float32)
+    probability[40:50, 40:50] = 0.9
+    source = write_pixels(tmp_path / "in.gpkg", probability >= 0.1)
+    raster = str(write_probability(tmp_path / "p.tif", probability))
+    outlines, result, _ = run(tmp_path, source, probability=raster, boundary="probability")
+    assert len(outlines) == 0
+    assert next(step for step in result["steps"] if step["step"] == "contour")["out"] == 0
+    assert len(run(tmp_path, source, probability=raster, boundary="probability", min_area=9000.0)[0]) == 1
+
+
+def test_the_contour_needs_the_threshold_that_it_is_drawn_at(tmp_path: Path) -> None:
+    source = write_pixels(tmp_path / "in.gpkg", tongue() >= 0.5)
+    raster = str(write_probability(tmp_path / "p.tif", tongue(), threshold=""))
+    with pytest.raises(EngineError) as raised:
+        run(tmp_path, source, probability=raster, boundary="probability")
+    assert raised.value.code == "no_threshold"
+
+
 # Uncertainty ----------------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +285,7 @@ def test_report(tmp_path: Path, ending: str) -> None:
     _, result, _ = run(tmp_path, source, report=str(report))
     table = read_table(report)
     assert list(table) == ["step", "in", "out", "touched", "area_km2"]
-    assert table["step"].tolist() == ["polygons", "min_area", "fill_holes", "support", "union", "smoothing", "permafrost"]
+    assert table["step"].tolist() == ["polygons", "min_area", "fill_holes", "support", "union", "contour", "smoothing", "permafrost"]
     for name in ("in", "out", "touched", "area_km2"):
         assert [float(value) for value in table[name]] == pytest.approx([step[name] for step in result["steps"]])
 

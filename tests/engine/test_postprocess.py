@@ -161,6 +161,7 @@ def test_steps_are_counted_and_measured(tmp_path: Path) -> None:
         ("fill_holes", 5, 5, 1, 40_000 * 3 + 80_000),
         ("support", 5, 4, 1, 40_000 * 2 + 80_000),
         ("union", 4, 3, 2, 60_000 + 80_000),
+        ("contour", 3, 3, 0, 60_000 + 80_000),
         ("smoothing", 3, 3, 0, 60_000 + 80_000),
         ("permafrost", 3, 3, 0, 60_000 + 80_000),
     ]

@@ -167,6 +167,7 @@ class TestWhatReachesTheEngine:
             "postprocesspolygons",
             INPUT=str(polygons),
             UNITE=False,
+            BOUNDARY="probability",
             SMOOTHING=0,
             PROBABILITY=str(raster),
             AREA_LO_LEVEL=0.6,
@@ -182,6 +183,7 @@ class TestWhatReachesTheEngine:
         )
         job = job_in(tmp_path)
         assert (job["unite"], job["smoothing"], job["area_lo_level"], job["area_hi_level"]) == (False, 0.0, 0.6, 0.4)
+        assert job["boundary"] == "probability"
         assert (job["probability"], job["dem"], job["not_assessable"]) == (str(raster), str(raster), str(clouds))
         assert (job["not_assessable_classes"], job["not_assessable_layer"]) == ("3,8-11", None)
         assert (job["permafrost_preset"], job["permafrost_buffer"], job["permafrost_source"]) == ("zou_zhao", 0.5, "Zou 2017")
