@@ -8,11 +8,11 @@ detect (the bundled model) and postprocess; then two kinds of outlines are split
 model   outlines as postprocess makes them
 merged  true outlines, neighbours that touch united to one
 
-Neighbours are apart where they lie with more than half of their area in different units. A cut is right where it leaves every
-rock glacier of the two units beside it whole (80 % on one side) and has one on each side; false where it parts one; at the rim where
-all are on one side, and it cuts off ground without a rock glacier; empty where there is none. A unit matches a true rock glacier
-where they share half of their joint area or more. ``--calibrate`` fits the weights of the score on scenes that the figures are not
-measured on, and prints them.
+Neighbours are apart where they lie with more than half of their area in different units. A cut is judged by the rock glaciers that
+lie with a fifth of their area or more in the two units beside it. It is right where it leaves each of them whole (80 % on one
+side) and has one on each side; false where it parts one; at the rim where all are on one side, and it cuts off ground without a rock
+glacier; empty where there is none. A unit matches a true rock glacier where they share half of their joint area or more.
+``--calibrate`` fits the weights of the score on scenes that the figures are not measured on, and prints them.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def matches(units: NDArray[np.object_], true: NDArray[np.object_]) -> dict[int, 
 def verdict(units: NDArray[np.object_], true: NDArray[np.object_]) -> str:
     """What the cut between two units did: right, false, rim or empty."""
     shared = shapely.area(shapely.intersection(units[:, None], true)) / shapely.area(true)
-    there = shared.sum(axis=0) > 0.5
+    there = shared.sum(axis=0) > 1 - ON_ONE_SIDE
     on_first = shared[0, there] / shared[:, there].sum(axis=0)
     if not there.any():
         return "empty"
@@ -252,28 +252,20 @@ def table(counts: Counter[tuple[str, str, str]]) -> None:
             f"\n{kind}: {c['outlines']} outlines, {c['groups']} of them with several rock glaciers ({c['pairs']} touching pairs), "
             f"{c['singles']} with one; {c['true']} rock glaciers in all\n"
         )
-        columns = (
-            "evidence",
-            "groups split",
-            "pairs apart",
-            "cuts right / false / rim / empty",
-            "precision",
-            "singles split",
-            "unit F1",
-            "ms",
-        )
-        print(f"| {' | '.join(columns)} |")
-        print("|---|---|---|---|---|---|---|---|")
+        columns = ("evidence", "groups split", "pairs apart", "right / false / rim / empty", "precision", "split F1", "singles split")
+        print(f"| {' | '.join((*columns, 'unit F1', 'ms'))} |")
+        print("|---" * (len(columns) + 2) + "|")
         for evidence in EVIDENCE:
             n: dict[str, Any] = {key[2]: value for key, value in counts.items() if key[:2] == (kind, evidence)}
             right, false, rim, empty = (n.get(f"cuts {name}", 0) for name in ("right", "false", "rim", "empty"))
+            precision, recall = right / max(1, right + false + rim + empty), n["pairs apart"] / n["pairs"]
             f_before, f_after = (
                 2 * n[f"matched {when}"] / (n["true"] + number) for when, number in (("before", n["outlines"]), ("after", n["units"]))
             )
             print(
                 f"| {evidence} | {n['groups split']} ({100 * n['groups split'] / n['groups']:.0f} %) "
                 f"| {n['pairs apart']} ({100 * n['pairs apart'] / n['pairs']:.0f} %) | {right} / {false} / {rim} / {empty} "
-                f"| {100 * right / max(1, right + false + rim + empty):.0f} % "
+                f"| {100 * precision:.0f} % | {2 * precision * recall / max(precision + recall, 1e-9):.2f} "
                 f"| {n['singles split']} ({100 * n['singles split'] / n['singles']:.1f} %) "
                 f"| {f_before:.3f} -> {f_after:.3f} | {1000 * n['seconds'] / n['outlines']:.0f} |"
             )

@@ -18,7 +18,7 @@ import rasterio.vrt
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS
+from pyproj import CRS, Transformer
 
 from engine.cli import run_job
 from engine.cuts import Ground, candidates, concavity, divide, divided, score
@@ -294,6 +294,23 @@ class TestJob:
         vertices = {tuple(vertex) for vertex in shapely.get_coordinates(units.geometries)}
         assert known <= vertices
 
+    def test_an_outline_across_the_antimeridian_is_made_up_exactly(self, tmp_path: Path) -> None:
+        zone, degrees = CRS.from_epsg(32660), CRS.from_epsg(4326)
+        middle_x, middle_y = Transformer.from_crs(degrees, zone, always_xy=True).transform(180.0, 27.0)
+        shift = np.array([middle_x, middle_y]) - place(600, 600)
+        there = shapely.transform(TWO_DISCS, lambda places: places + shift)
+        outline = shapely.transform(
+            reproject(np.array([there], dtype=object), zone, degrees)[0], lambda places: np.column_stack([places[:, 0] % 360, places[:, 1]])
+        )
+        probability = str(tmp_path / "probability.tif")
+        write_raster(probability, bumps((350, 600), (850, 600)), "EPSG:32660", Affine.translation(*shift) @ TRANSFORM)
+        write_polygons(tmp_path / "outlines.gpkg", PolygonLayer(np.array([outline], dtype=object), degrees), "outlines")
+        job = SplitJob(str(tmp_path / "outlines.gpkg"), str(tmp_path / "units.gpkg"), probability=probability)
+        assert run_job(job, SilentReporter())["count"] == 2
+        units = read_polygons(job.output).geometries
+        assert shapely.area(units).sum() == pytest.approx(outline.area, rel=1e-9)
+        assert_partition(list(units), outline)
+
     def test_rasters_of_other_grids_and_maps_do(self, files, tmp_path: Path) -> None:
         job = files([TWO_DISCS], bumps((350, 600), (850, 600)))
         degrees = tmp_path / "degrees.tif"
@@ -377,6 +394,15 @@ class TestJob:
             run_job(files([TWO_DISCS], 100 * bumps((350, 600))), SilentReporter())
         assert raised.value.code == "not_probability"
 
+    def test_the_outlines_that_a_person_drew_in_sikkim_stay_whole(self, data: Path, tmp_path: Path) -> None:
+        job = SplitJob(
+            str(data / "sikkim" / "rock_glaciers_manual.geojson"),
+            str(tmp_path / "units.gpkg"),
+            dem=str(data / "sikkim" / "sikkim_dem_10m.tif"),
+        )
+        result = run_job(job, SilentReporter())
+        assert (result["count"], result["systems_count"], result["not_looked_at"]) == (3, 0, 0)
+
     def test_cancelled_it_leaves_nothing(self, files) -> None:
         job = files([TWO_DISCS], bumps((350, 600)))
         with pytest.raises(Cancelled):
@@ -393,7 +419,7 @@ class TestJob:
         assert json.loads(last)["result"]["cuts_made"] == 1
 
 
-def write_raster(path: str, values: NDArray[np.float64]) -> None:
-    profile = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 1, "dtype": "float32", "crs": "EPSG:32645"}
-    with rasterio.open(path, "w", **profile, transform=TRANSFORM, nodata=np.nan) as dataset:
+def write_raster(path: str, values: NDArray[np.float64], crs: str = "EPSG:32645", transform: Affine = TRANSFORM) -> None:
+    profile = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 1, "dtype": "float32", "crs": crs}
+    with rasterio.open(path, "w", **profile, transform=transform, nodata=np.nan) as dataset:
         dataset.write(values.astype(np.float32), 1)
