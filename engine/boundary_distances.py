@@ -146,9 +146,8 @@ class _Boundaries:
 
 def _by_search_tree(places: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance of each place (v, 2) to the nearest of the segments (s, 2), (v,)."""
-    segments = shapely.multilinestrings(shapely.linestrings(np.stack([start, end], axis=1)))
-    shapely.prepare(segments)
-    return np.asarray(shapely.distance(segments, shapely.points(places)))
+    tree = shapely.STRtree(shapely.linestrings(np.stack([start, end], axis=1)))
+    return np.asarray(tree.query_nearest(shapely.points(places), return_distance=True, all_matches=False)[1])
 
 
 @dataclass(frozen=True)
