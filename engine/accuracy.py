@@ -423,17 +423,20 @@ def confusion_of_areas(
 
 def _apart(outlines: NDArray[np.object_], within: shapely.Geometry | None) -> tuple[NDArray[np.bool_], NDArray[np.object_]]:
     """A layer as polygons that share no ground, within an area: which outlines (n,) stay as they are, and what becomes of the others."""
-    first, second = shapely.STRtree(outlines).query(outlines)
-    later = first < second
-    first, second = first[later], second[later]
+    pairs = shapely.STRtree(outlines).query(outlines)
+    first, second = pairs[:, pairs[0] < pairs[1]]
+    touch = shapely.intersects(outlines[first], outlines[second])
+    first, second = first[touch], second[touch]
     meet = shapely.relate_pattern(outlines[first], outlines[second], "2********")
     first, second = first[meet], second[meet]
     whole = np.ones(len(outlines), dtype=bool)
     whole[first] = whole[second] = False
-    number, label = connected_components(coo_array((np.ones(len(first)), (first, second)), shape=(len(outlines),) * 2), directed=False)
+    links = coo_array((np.ones(len(first)), (first, second)), shape=(len(outlines), len(outlines)))
+    group = connected_components(links, directed=False)[1]
     overlapping = np.flatnonzero(~whole)
-    unions = [shapely.union_all(outlines[overlapping[label[overlapping] == group]]) for group in np.unique(label[overlapping])]
-    others = np.array(unions, dtype=object)
+    overlapping = overlapping[np.argsort(group[overlapping], kind="stable")]
+    starts = np.flatnonzero(np.diff(group[overlapping], prepend=-1))
+    others = np.array([shapely.union_all(outlines[members]) for members in np.split(overlapping, starts[1:]) if len(members)], dtype=object)
     if within is not None:
         shapely.prepare(within)
         cut = np.flatnonzero(whole & ~shapely.covers(within, outlines))
