@@ -41,7 +41,7 @@ FINEST_CELL_M = 10.0
 """Finer elevation models are averaged to cells of this size: slopes of boulders are not those of the rock glacier."""
 TILE = 2048
 """Side, in cells, of the squares that the elevation model is read in."""
-OUTLINES_AT_ONCE = 40
+OUTLINES_AT_ONCE = 25
 SECTOR_NAMES = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 UNITS_OF_FEET = ("ft", "feet", "foot", "us-ft", "us survey foot", "us_survey_foot")
 TERRAIN = (
@@ -96,7 +96,7 @@ def attributes(job: AttributesJob, reporter: Reporter) -> dict[str, Any]:
         if layer.repaired or layer.dropped:
             reporter.info(f"{layer.repaired} invalid outlines were repaired, {layer.dropped} without an area were left out.")
         outlines = on_one_map([layer])[0]
-        reporter.progress(0.01, "areas and places")
+        reporter.progress(0.01, "PrimaryIDs and places")
         fields = _size_and_place(outlines, layer, reporter)
         terrain_end = 0.9 if dem is not None else 0.02
         if dem is not None:
@@ -143,6 +143,7 @@ def _size_and_place(outlines: NDArray[np.object_], layer: PolygonLayer, reporter
             f"{len(twice)} PrimaryIDs stand for several outlines each, {', '.join(twice[:5])} among them. They were given before "
             "and stay as they are; mend them by hand.",
         )
+    reporter.progress(0.01, "areas and perimeters")
     longitude, latitude = markers(outlines, layer.crs)
     area, perimeter = (_measured(measure, outlines, layer.crs, reporter) for measure in (geodesic_area, geodesic_perimeter))
     return {
