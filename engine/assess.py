@@ -41,7 +41,7 @@ from engine.reporting import Reporter
 from engine.sections import SECTIONS, sections
 from engine.terminal import plain
 from engine.terrain import cell_size, elevation_around
-from engine.vectors import PolygonLayer, read_polygons, written_polygons, written_table
+from engine.vectors import PolygonLayer, read_outlines, written_polygons, written_table
 from jobs import MATCH_RULES, AssessJob
 
 Fields = dict[str, NDArray[np.generic]]
@@ -111,15 +111,11 @@ def assess(job: AssessJob, reporter: Reporter) -> dict[str, Any]:
 def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
     reporter.progress(0.0, "reading outlines")
     layers = {
-        "predicted": read_polygons(job.predicted, job.predicted_layer),
-        "reference": read_polygons(job.reference, job.reference_layer),
+        "predicted": read_outlines(job.predicted, job.predicted_layer, reporter),
+        "reference": read_outlines(job.reference, job.reference_layer, reporter),
     }
     if job.area_of_interest:
-        layers["area_of_interest"] = _area_of_interest(job.area_of_interest, job.area_of_interest_layer)
-    for name, layer in layers.items():
-        if layer.repaired or layer.dropped:
-            about = f"{name.replace('_', ' ')}: {layer.repaired} invalid polygons were repaired, {layer.dropped} without an area left out."
-            reporter.info(about[0].upper() + about[1:])
+        layers["area_of_interest"] = _area_of_interest(job.area_of_interest, job.area_of_interest_layer, reporter)
     crs = layers["predicted"].crs
     placed = dict(zip(layers, on_one_map(list(layers.values())), strict=True))
     for name, geometries in placed.items():
@@ -172,9 +168,9 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
     return Assessment(predicted, reference, crs, area_of_interest, graph, correspondences, covered, distances, numbers)
 
 
-def _area_of_interest(path: str, layer: str | None) -> PolygonLayer:
+def _area_of_interest(path: str, layer: str | None, reporter: Reporter) -> PolygonLayer:
     """Polygons with vertices so close that their edges stay where they are on another map."""
-    area = read_polygons(path, layer)
+    area = read_outlines(path, layer, reporter)
     if not len(area):
         raise EngineError("area_of_interest", f"{path} holds no polygon. Leave the area of interest out, or draw it.")
     left, bottom, right, top = shapely.total_bounds(area.geometries)

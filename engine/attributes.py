@@ -24,7 +24,7 @@ from engine.rasters import open_raster
 from engine.reporting import Reporter, StagedReporter
 from engine.terrain import ElevationGrid, cell_size, elevation_around, horn
 from engine.threads import in_threads
-from engine.vectors import PolygonLayer, read_polygons, reproject, write_polygons
+from engine.vectors import PolygonLayer, read_outlines, reproject, write_polygons
 from engine.zonal import (
     LEAST_KNOWN,
     by_place,
@@ -92,9 +92,7 @@ def attributes(job: AttributesJob, reporter: Reporter) -> dict[str, Any]:
         dem = files.enter_context(open_raster(job.dem)) if job.dem else None
         rasters = [files.enter_context(open_raster(raster.path)) for raster in further]
         reporter.progress(0.0, "reading outlines")
-        layer = read_polygons(job.input, job.input_layer)
-        if layer.repaired or layer.dropped:
-            reporter.info(f"{layer.repaired} invalid outlines were repaired, {layer.dropped} without an area were left out.")
+        layer = read_outlines(job.input, job.input_layer, reporter)
         outlines = on_one_map([layer])[0]
         reporter.progress(0.01, "PrimaryIDs and places")
         fields = _size_and_place(outlines, layer, reporter)

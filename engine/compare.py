@@ -31,7 +31,7 @@ from engine.rasters import Grid, crs_name, windows, write_geotiff
 from engine.reporting import Reporter, StagedReporter
 from engine.search_area import SearchArea
 from engine.threads import in_threads
-from engine.vectors import PolygonLayer, read_polygons, reproject, write_polygons, write_table
+from engine.vectors import PolygonLayer, read_outlines, reproject, write_polygons, write_table
 from jobs import CompareInventoriesJob
 
 Fields = dict[str, NDArray[np.generic]]
@@ -167,11 +167,9 @@ def _compared(job: CompareInventoriesJob, reporter: Reporter) -> Comparison:
     """Read the inventories, lay them on one map and find who shares ground with whom."""
     reporter.progress(0.0, "reading inventories")
     of_files = job.inventory_layers or ("",) * len(job.inventories)
-    layers = [read_polygons(path, layer or None) for path, layer in zip(job.inventories, of_files, strict=True)]
+    layers = [read_outlines(path, layer or None, reporter) for path, layer in zip(job.inventories, of_files, strict=True)]
     names = _told_apart(job.names or tuple(Path(path).stem for path in job.inventories))
     for name, layer in zip(names, layers, strict=True):
-        if layer.repaired or layer.dropped:
-            reporter.info(f"{name}: {layer.repaired} invalid polygons were repaired, {layer.dropped} without an area were left out.")
         if not len(layer):
             reporter.warning("no_outlines", f"{name} holds no outline.")
     ids = [outline_names(layer, name, reporter) for name, layer in zip(names, layers, strict=True)]
@@ -179,7 +177,7 @@ def _compared(job: CompareInventoriesJob, reporter: Reporter) -> Comparison:
     crs = next((layer.crs for layer in layers if layer.crs.is_geographic), layers[0].crs)
     everything = list(layers)
     if job.area_of_interest:
-        everything.append(read_polygons(job.area_of_interest, job.area_of_interest_layer))
+        everything.append(read_outlines(job.area_of_interest, job.area_of_interest_layer, reporter))
         if not len(everything[-1]):
             raise EngineError("area_of_interest", f"{job.area_of_interest} holds no polygon. Leave the area of interest out, or draw it.")
     placed = on_one_map([PolygonLayer(np.empty(0, object), crs), *everything])[1:]

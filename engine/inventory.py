@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
@@ -39,7 +38,7 @@ from engine.local_maps import on_one_map
 from engine.outputs import whole_file, whole_set
 from engine.primary_id import is_primary_id, markers, primary_ids, repeated
 from engine.reporting import Reporter
-from engine.vectors import PolygonLayer, polygonal, read_polygons, reproject, write_layer
+from engine.vectors import PolygonLayer, polygonal, read_outlines, read_points, reproject, write_layer
 from jobs import ExportInventoryJob
 
 WGS84 = CRS.from_epsg(4326)
@@ -90,7 +89,7 @@ def export_inventory(job: ExportInventoryJob, reporter: Reporter) -> dict[str, A
     outlines = read_outlines(job.input, job.input_layer, reporter)
     restricted = read_outlines(job.restricted, job.restricted_layer, reporter) if job.restricted else None
     area = read_outlines(job.area_of_interest, job.area_of_interest_layer, reporter) if job.area_of_interest else None
-    alone = read_markers(job.markers, job.markers_layer) if job.markers else None
+    alone = read_points(job.markers, job.markers_layer) if job.markers else None
 
     reporter.progress(0.3, "filling the form")
     mapping = field_mapping(job.field_mapping, outlines.fields, job.input)
@@ -207,38 +206,6 @@ def as_multipolygons(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
     """Polygons and MultiPolygons (n,), none of them empty, as MultiPolygons."""
     parts, owner = shapely.get_parts(polygons, return_index=True)
     return np.asarray(shapely.multipolygons(parts, indices=owner), dtype=object).reshape(len(polygons))
-
-
-def read_outlines(path: str, layer: str | None, reporter: Reporter) -> PolygonLayer:
-    """The polygons of a file, as :func:`engine.vectors.read_polygons`; tells what it mended."""
-    polygons = read_polygons(path, layer)
-    if polygons.repaired or polygons.dropped:
-        reporter.info(f"{path}: {polygons.repaired} invalid polygons were repaired, {polygons.dropped} without an area were left out.")
-    return polygons
-
-
-def read_markers(path: str, layer: str | None) -> PolygonLayer:
-    """The points of a file, without Z and M, empty ones left out.
-
-    Raises
-    ------
-    EngineError
-        ``file_missing``, ``not_a_vector``, ``no_crs``, ``not_points``.
-    """
-    if not Path(path).exists():
-        raise EngineError("file_missing", f"There is no file {path}.")
-    try:
-        meta, _, wkb, values = pyogrio.raw.read(path, layer=layer, force_2d=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise EngineError("not_a_vector", f"{path} could not be read as a vector layer. ({error})") from error
-    points = shapely.from_wkb(wkb) if wkb is not None else np.empty(0, dtype=object)
-    if wkb is None or not np.isin(shapely.get_type_id(points), (-1, 0, 4)).all():
-        raise EngineError("not_points", f"{path} holds no points; primary markers are needed.")
-    if meta["crs"] is None:
-        raise EngineError("no_crs", f"{path} has no coordinate reference system. Assign one first.")
-    kept = ~(shapely.is_missing(points) | shapely.is_empty(points))
-    fields = {name: column[kept] for name, column in zip(meta["fields"], values, strict=True)}
-    return PolygonLayer(shapely.centroid(points[kept]), CRS.from_user_input(meta["crs"]), fields)
 
 
 def field_mapping(entries: Sequence[str], fields: Columns, path: str) -> dict[str, str]:

@@ -14,10 +14,10 @@ import shapely
 
 from engine.columns import Column, Columns, column_of, first_known, is_null, texts, where, writable
 from engine.errors import EngineError
-from engine.inventory import RESTRICTED, WGS84, Warn, as_multipolygons, field_mapping, read_markers, read_outlines, typed
+from engine.inventory import RESTRICTED, WGS84, Warn, as_multipolygons, field_mapping, typed
 from engine.inventory_forms import FORMS, Form, fields_by_spelling, recognised, short_names, spelling
 from engine.reporting import Reporter
-from engine.vectors import PolygonLayer, write_polygons
+from engine.vectors import PolygonLayer, read_outlines, read_points, write_polygons
 from jobs import ImportInventoryJob
 
 OUTLINE_NAMES = ("GO", "Extended_Footprint")
@@ -55,7 +55,7 @@ def import_inventory(job: ImportInventoryJob, reporter: Reporter) -> dict[str, A
     place = _markers_place(path, layer_name) if form.markers is not None else None
     alone = PolygonLayer(np.empty(0, dtype=object), WGS84)
     if place is not None:
-        points, unknown_of_markers = _from_form(read_markers(*place).in_crs(WGS84), form, "markers")
+        points, unknown_of_markers = _from_form(read_points(*place).in_crs(WGS84), form, "markers")
         rows, alone = _joined(rows, points, reporter.warning)
         unknown += [name for name in unknown_of_markers if name not in unknown]
     fields = _with_ids(rows.fields) if form_name else rows.fields

@@ -33,7 +33,7 @@ from engine.sections import SECTIONS, sections
 from engine.smoothing import pixel_size_of, smooth
 from engine.terrain import cell_size, elevation_around
 from engine.uncertainty import levels_around_threshold, threshold_of, uncertainty
-from engine.vectors import PolygonLayer, read_polygons, reproject, written_polygons, written_table
+from engine.vectors import PolygonLayer, read_outlines, reproject, written_polygons, written_table
 from jobs import PostprocessJob
 
 Fields = dict[str, NDArray[Any]]
@@ -138,9 +138,7 @@ def postprocess(job: PostprocessJob, reporter: Reporter) -> dict[str, Any]:
     with ExitStack() as opened:
         maps = _Maps.of(job, opened)
         reporter.progress(0.0, "reading tile polygons")
-        layer = read_polygons(job.input, job.input_layer)
-        if layer.repaired or layer.dropped:
-            reporter.info(f"{layer.repaired} invalid polygons were repaired, {layer.dropped} without an area were left out.")
+        layer = read_outlines(job.input, job.input_layer, reporter)
         if job.require_support and len(layer) and "tile" not in layer.fields:
             raise EngineError(
                 "no_tiles",

@@ -33,7 +33,7 @@ from engine.outputs import write_json
 from engine.rasters import Grid, open_raster, read_observed, windows
 from engine.reporting import Reporter, StagedReporter
 from engine.threads import in_threads
-from engine.vectors import PolygonLayer, read_polygons, read_table, reproject, write_polygons, write_table
+from engine.vectors import PolygonLayer, read_outlines, read_table, reproject, write_polygons, write_table
 from jobs import DesignSampleJob, EstimateAreaJob
 
 STRATA = ("predicted", "ring", "probable", "rest")
@@ -111,8 +111,8 @@ def design_sample(job: DesignSampleJob, reporter: Reporter) -> dict[str, Any]:
     Olofsson et al. (2014), section 5.1.
     """
     reporter.progress(0.0, "reading outlines")
-    predicted = _read(job.predicted, job.predicted_layer, reporter)
-    area_of_interest = _read(job.area_of_interest, job.area_of_interest_layer, reporter) if job.area_of_interest else None
+    predicted = read_outlines(job.predicted, job.predicted_layer, reporter)
+    area_of_interest = read_outlines(job.area_of_interest, job.area_of_interest_layer, reporter) if job.area_of_interest else None
     strata = lay_out_strata(job, predicted, area_of_interest, reporter)
     names, area = list(strata.strata), strata.area_m2
     accuracy = [getattr(job, f"anticipated_{name}") for name in names]
@@ -156,13 +156,6 @@ def design_sample(job: DesignSampleJob, reporter: Reporter) -> dict[str, Any]:
     )
     reporter.progress(1.0, f"{len(layer)} points")
     return result
-
-
-def _read(path: str, layer: str | None, reporter: Reporter) -> PolygonLayer:
-    polygons = read_polygons(path, layer)
-    if polygons.repaired or polygons.dropped:
-        reporter.info(f"{path}: {polygons.repaired} invalid polygons were repaired, {polygons.dropped} without an area were left out.")
-    return polygons
 
 
 def lay_out_strata(job: DesignSampleJob, predicted: PolygonLayer, area_of_interest: PolygonLayer | None, reporter: Reporter) -> Strata:

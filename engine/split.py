@@ -29,7 +29,7 @@ from engine.geodesy import geodesic_area, geodesic_perimeter
 from engine.local_maps import local_maps
 from engine.rasters import Grid, ground_pixel_size, on_grid, open_raster, read_observed
 from engine.reporting import Reporter
-from engine.vectors import PolygonLayer, polygonal, read_polygons, write_polygons
+from engine.vectors import PolygonLayer, polygonal, read_outlines, write_polygons
 from jobs import SplitJob
 
 MARGIN = 4.0
@@ -81,9 +81,7 @@ def split(job: SplitJob, reporter: Reporter) -> dict[str, Any]:
             "Nothing says where to cut. Give the probability raster that Detect rock glaciers wrote, an elevation model, or both.",
         )
     reporter.progress(0.0, "reading outlines")
-    layer = read_polygons(job.input, job.input_layer)
-    if layer.repaired or layer.dropped:
-        reporter.info(f"{layer.repaired} invalid outlines were repaired, {layer.dropped} without an area were left out.")
+    layer = read_outlines(job.input, job.input_layer, reporter)
     with ExitStack() as opened:
         probability, elevation = (
             opened.enter_context(open_raster(path)) if path is not None else None for path in (job.probability, job.dem)

@@ -17,6 +17,7 @@ from pyproj import CRS, Transformer
 
 from engine.errors import EngineError
 from engine.outputs import whole_file
+from engine.reporting import Reporter
 from engine.threads import in_threads
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
@@ -76,17 +77,11 @@ def read_polygons(path: str | os.PathLike[str], layer: str | None = None) -> Pol
     EngineError
         ``file_missing``, ``not_a_vector``, ``no_crs``, ``not_polygons``.
     """
-    if not Path(path).exists():
-        raise EngineError("file_missing", f"There is no file {path}.")
-    try:
-        meta, _, wkb, values = pyogrio.raw.read(path, layer=layer, force_2d=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise EngineError("not_a_vector", f"{path} could not be read as a vector layer. ({error})") from error
-    if wkb is None:
+    crs, geometries, columns = _read(path, layer)
+    if geometries is None:
         raise EngineError("not_polygons", f"{path} is a table without geometry; polygons are needed.")
-    if meta["crs"] is None:
+    if crs is None:
         raise EngineError("no_crs", f"{path} has no coordinate reference system. Assign one first.")
-    geometries = shapely.from_wkb(wkb)
     present = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
     if present.any() and not np.isin(shapely.get_type_id(geometries[present]), (3, 6, 7)).all():
         raise EngineError("not_polygons", f"{path} holds points or lines; polygons are needed.")
@@ -94,8 +89,47 @@ def read_polygons(path: str | os.PathLike[str], layer: str | None = None) -> Pol
     invalid = present & ~np.concatenate([np.empty(0, dtype=bool), *valid])
     geometries[invalid] = [polygonal(geometry) for geometry in shapely.make_valid(geometries[invalid])]
     kept = present & (shapely.area(geometries) > 0)
-    fields = {name: column[kept] for name, column in zip(meta["fields"], values, strict=True)}
-    return PolygonLayer(geometries[kept], CRS.from_user_input(meta["crs"]), fields, int(invalid.sum()), int((~kept).sum()))
+    fields = {name: column[kept] for name, column in columns.items()}
+    return PolygonLayer(geometries[kept], CRS.from_user_input(crs), fields, int(invalid.sum()), int((~kept).sum()))
+
+
+def read_outlines(path: str | os.PathLike[str], layer: str | None, reporter: Reporter) -> PolygonLayer:
+    """As :func:`read_polygons`, and the person is told what was mended."""
+    polygons = read_polygons(path, layer)
+    if polygons.repaired or polygons.dropped:
+        reporter.info(f"{path}: {polygons.repaired} invalid polygons were repaired, {polygons.dropped} without an area were left out.")
+    return polygons
+
+
+def read_points(path: str | os.PathLike[str], layer: str | None = None) -> PolygonLayer:
+    """The points of a vector file, without Z and M, several of one feature as their middle, empty ones left out.
+
+    Raises
+    ------
+    EngineError
+        ``file_missing``, ``not_a_vector``, ``no_crs``, ``not_points``.
+    """
+    crs, points, columns = _read(path, layer)
+    if points is None or not np.isin(shapely.get_type_id(points), (-1, 0, 4)).all():
+        raise EngineError("not_points", f"{path} holds no points; points are needed.")
+    if crs is None:
+        raise EngineError("no_crs", f"{path} has no coordinate reference system. Assign one first.")
+    kept = ~(shapely.is_missing(points) | shapely.is_empty(points))
+    fields = {name: column[kept] for name, column in columns.items()}
+    return PolygonLayer(shapely.centroid(points[kept]), CRS.from_user_input(crs), fields)
+
+
+def _read(
+    path: str | os.PathLike[str], layer: str | None, geometry: bool = True
+) -> tuple[str | None, NDArray[np.object_] | None, dict[str, NDArray[np.generic]]]:
+    """CRS, geometries (n,) and fields of a file; None for what it does not have."""
+    if not Path(path).exists():
+        raise EngineError("file_missing", f"There is no file {path}.")
+    try:
+        meta, _, wkb, values = pyogrio.raw.read(path, layer=layer, force_2d=True, read_geometry=geometry)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise EngineError("not_a_vector", f"{path} could not be read as a layer. ({error})") from error
+    return meta["crs"], None if wkb is None else shapely.from_wkb(wkb), dict(zip(meta["fields"], values, strict=True))
 
 
 def polygonal(geometry: shapely.Geometry) -> shapely.Geometry:
@@ -186,13 +220,7 @@ def read_table(path: str | os.PathLike[str], layer: str | None = None) -> dict[s
     EngineError
         ``file_missing``, ``not_a_vector``.
     """
-    if not Path(path).exists():
-        raise EngineError("file_missing", f"There is no file {path}.")
-    try:
-        meta, _, _, values = pyogrio.raw.read(path, layer=layer, read_geometry=False)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise EngineError("not_a_vector", f"{path} could not be read as a table. ({error})") from error
-    return dict(zip(meta["fields"], values, strict=True))
+    return _read(path, layer, geometry=False)[2]
 
 
 def write_table(path: str | os.PathLike[str], fields: Mapping[str, NDArray[np.generic]], name: str) -> None:

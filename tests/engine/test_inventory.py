@@ -16,12 +16,12 @@ import shapely
 from pyproj import CRS, Transformer
 
 from engine.errors import Cancelled, EngineError
-from engine.inventory import export_inventory, in_degrees, read_markers
+from engine.inventory import export_inventory, in_degrees
 from engine.inventory_forms import FORMS, domains, recognised, short_names
 from engine.inventory_import import import_inventory
 from engine.reporting import SilentReporter
 from engine.terminal import plain
-from engine.vectors import PolygonLayer, read_polygons, write_layer, write_polygons
+from engine.vectors import PolygonLayer, read_points, read_polygons, write_layer, write_polygons
 from jobs import INVENTORY_FORMS, ExportInventoryJob, ImportInventoryJob
 from tests.engine.processes import engine_process
 
@@ -650,7 +650,7 @@ class TestImport:
         imported(rgi, tmp_path / "b.gpkg", markers=str(tmp_path / "m.gpkg"))
         found = table(tmp_path / "b.gpkg")
         assert (found["aspect_sector"], found["utm_zone"], found["rgi_id"]) == (["12"], ["45N"], ["RGI-1"])
-        assert len(read_markers(str(tmp_path / "m.gpkg"), None)) == 0
+        assert len(read_points(str(tmp_path / "m.gpkg"), None)) == 0
 
     def test_outlines_and_markers_that_say_different_things(self, tmp_path: Path) -> None:
         outlines = layer(tmp_path / "o.gpkg", [box(0)], id=["m"], outline_working_id=["o"], comment=["marker"], outline_comment=["outline"])
