@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -16,7 +17,7 @@ def in_threads(work: Callable[[slice], T], count: int, at_once: int, check: Call
     """
     slices = [slice(start, start + at_once) for start in range(0, count, at_once)]
     results: list[T] = []
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # more of them only wait for each other
         try:
             for result in pool.map(work, slices):
                 results.append(result)
