@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import resource
 import subprocess
 import sys
@@ -106,6 +107,13 @@ def run(folder: Path, months: str) -> None:
     )
 
 
+def make(folder: Path, side: int, count: int) -> None:
+    rng = np.random.default_rng(7)
+    write_dem(folder / "dem.tif", side, rng)
+    write_temperature(folder / "maat.tif", side, rng)
+    write_polygons(folder / "outlines.gpkg", make_outlines(count, side, rng), "outlines")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--outlines", type=int, default=44_000)
@@ -115,11 +123,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        rng = np.random.default_rng(7)
         if not (folder / "outlines.gpkg").exists():
-            write_dem(folder / "dem.tif", options.side, rng)
-            write_temperature(folder / "maat.tif", options.side, rng)
-            write_polygons(folder / "outlines.gpkg", make_outlines(options.outlines, options.side, rng), "outlines")
+            # in a process of its own: a child's largest memory begins with that of its parent
+            making = multiprocessing.get_context("spawn").Process(target=make, args=(folder, options.side, options.outlines))
+            making.start()
+            making.join()
         area = read_polygons(folder / "outlines.gpkg").geometries
         km2 = shapely.area(area) / 1e6
         megabytes = (folder / "dem.tif").stat().st_size / 1e6
