@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import Qgis, QgsProcessingContext, QgsProcessingFeedback, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import Qgis, QgsProject, QgsRasterLayer, QgsVectorLayer
 
 from ..processing_provider.layers import REFERENCE_OUTLINES, TRUE_COLOUR
 from ..processing_provider.translation import tr
@@ -23,8 +23,8 @@ def open_sample(iface: Any) -> None:
             tr("Rock Glacier Mapper"), tr("This copy of the plugin holds no sample; install the plugin again."), Qgis.MessageLevel.Warning
         )
         return
-    TRUE_COLOUR.postProcessLayer(scene, QgsProcessingContext(), QgsProcessingFeedback())
-    REFERENCE_OUTLINES.postProcessLayer(outlines, QgsProcessingContext(), QgsProcessingFeedback())
+    TRUE_COLOUR.apply(scene)
+    REFERENCE_OUTLINES.apply(outlines)
     group = QgsProject.instance().layerTreeRoot().insertGroup(0, tr("Rock Glacier Mapper sample: simulated, not a real place"))
     for layer in (outlines, scene, permafrost):
         QgsProject.instance().addMapLayer(layer, False)

@@ -16,7 +16,6 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputLayerDefinition,
     QgsProcessingParameterDefinition,
     QgsProcessingUtils,
@@ -29,7 +28,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..jobs import Job
 from .engine_process import EngineFailed, run_job
-from .layers import LOADED_IN_ORDER, raster_path, why_unreadable
+from .layers import LOADED_IN_ORDER, Style, StyleOnLoading, raster_path, why_unreadable
 from .translation import tr
 
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
@@ -195,11 +194,11 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             return True, ""
         return False, tr("{}: rasters are written as GeoTIFF; give the file the ending .tif instead of {}.").format(name, suffix)
 
-    def style(self, context: QgsProcessingContext, output: str | None, style: QgsProcessingLayerPostProcessorInterface) -> None:
+    def style(self, context: QgsProcessingContext, output: str | None, style: Style) -> None:
         """Have an output styled and put in its place on the map, where QGIS loads it."""
         if output and context.willLoadLayerOnCompletion(output):
             details = context.layerToLoadOnCompletionDetails(output)
-            details.setPostProcessor(style)
+            details.setPostProcessor(StyleOnLoading(style))
             details.layerSortKey = LOADED_IN_ORDER.index(style) + 1
 
     def _check_room(self, path: str, output: Any, context: QgsProcessingContext) -> None:

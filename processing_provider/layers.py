@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import ClassVar
 
 from qgis.core import (
     QgsContrastEnhancement,
@@ -15,6 +16,7 @@ from qgis.core import (
     QgsProcessingLayerPostProcessorInterface,
     QgsRasterLayer,
 )
+from qgis.PyQt import sip
 
 from .translation import tr
 
@@ -38,24 +40,31 @@ def raster_path(layer: QgsRasterLayer) -> str:
     return re.split(r"\|(?:option|authcfg|credential):", layer.source())[0]
 
 
-class NamedStyle(QgsProcessingLayerPostProcessorInterface):
-    """Gives a loaded output one of the styles in resources/styles."""
+class Style:
+    """How a loaded output looks."""
+
+    def apply(self, layer: QgsMapLayer) -> None:
+        """Give it to a layer."""
+        raise NotImplementedError
+
+
+class NamedStyle(Style):
+    """One of the styles in resources/styles."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
         self._path = STYLES / f"{name}.qml"
 
-    def postProcessLayer(self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
-        """Called by QGIS in the main thread."""
+    def apply(self, layer: QgsMapLayer) -> None:
+        """Give it to a layer."""
         layer.loadNamedStyle(str(self._path))
         layer.triggerRepaint()
 
 
-class TrueColour(QgsProcessingLayerPostProcessorInterface):
-    """Shows a loaded spectral stack in true colour, with one stretch for the three bands so that grey debris stays grey."""
+class TrueColour(Style):
+    """A spectral stack in true colour, with one stretch for the three bands so that grey debris stays grey."""
 
-    def postProcessLayer(self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
-        """Called by QGIS in the main thread."""
+    def apply(self, layer: QgsMapLayer) -> None:
+        """Give it to a layer."""
         if not isinstance(layer, QgsRasterLayer) or layer.bandCount() < 3:
             return
         provider = layer.dataProvider()
@@ -78,7 +87,26 @@ class TrueColour(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
 
 
-# QGIS keeps only a pointer to a post-processor and calls it after the algorithm is gone: they live as long as the plugin.
+class StyleOnLoading(QgsProcessingLayerPostProcessorInterface):
+    """Gives a style to an output when QGIS has loaded it.
+
+    One for each output of each run: QGIS calls it long after the algorithm is gone, and deletes it with the context of the run.
+    """
+
+    _waiting: ClassVar[list[StyleOnLoading]] = []
+    """QGIS keeps only a pointer; what is not held here would be called no more."""
+
+    def __init__(self, style: Style) -> None:
+        super().__init__()
+        self.style = style
+        sip.transferto(self, None)  # QGIS deletes it, Python does not
+        self._waiting[:] = [*(other for other in self._waiting if not sip.isdeleted(other)), self]
+
+    def postProcessLayer(self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
+        """Called by QGIS in the main thread."""
+        self.style.apply(layer)
+
+
 TRUE_COLOUR = TrueColour()
 PROBABILITY = NamedStyle("probability")
 TILE_POLYGONS = NamedStyle("tile_polygons")

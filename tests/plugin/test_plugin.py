@@ -22,6 +22,7 @@ ALGORITHMS = {
     "designsample",
     "estimatearea",
     "rockglacierchain",
+    "splitoutlines",
 }
 ROOT = Path(__file__).resolve().parents[2]
 

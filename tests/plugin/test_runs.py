@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -284,7 +285,7 @@ class TestStyles:
             context.setProject(QgsProject.instance())
             processing.run(f"rockglacier:{name}", parameters, context=context, feedback=Listener(), is_child_algorithm=True)
             loaded = sorted(context.layersToLoadOnCompletion().values(), key=lambda details: details.layerSortKey)
-            return {details.outputName: details.postProcessor() for details in loaded}
+            return {details.outputName: details.postProcessor().style for details in loaded}
 
         return run_for_styles
 
@@ -311,17 +312,30 @@ class TestStyles:
         assert found == (expected if to_load else [{}, {}, {}])
         assert not to_load or list(found[1]) == ["PROBABILITY", "OUTPUT"]  # polygons above the raster
 
+    def test_a_style_serves_run_after_run(self, module, plugin, algorithm):
+        layers = module("processing_provider.layers")
+        for _ in range(3):  # QGIS deletes what it calls after loading together with the context of the run
+            context, layer = QgsProcessingContext(), tile_polygon_layer()
+            context.addLayerToLoadOnCompletion(layer.id(), QgsProcessingContext.LayerDetails("outlines", QgsProject.instance(), "OUTPUT"))
+            algorithm("postprocesspolygons").create().style(context, layer.id(), layers.OUTLINES)
+            gc.collect()
+            details = context.layerToLoadOnCompletionDetails(layer.id())
+            details.postProcessor().postProcessLayer(layer, context, Listener())
+            assert layer.labeling().settings().fieldName == "id"
+            del details, context
+            gc.collect()
+
     def test_probability_hides_what_is_unlikely(self, module, tmp_path):
         path = write_raster(tmp_path / "probability.tif", np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8))
         layer = QgsRasterLayer(str(path), "probability")
-        module("processing_provider.layers").PROBABILITY.postProcessLayer(layer, QgsProcessingContext(), Listener())
+        module("processing_provider.layers").PROBABILITY.apply(layer)
         shade = layer.renderer().shader().rasterShaderFunction().shade
         assert shade(0.05)[4] == 0
         assert shade(0.5)[4] > 150
 
     def test_outlines_are_labelled_by_id_when_zoomed_in(self, module):
         outlines = tile_polygon_layer()
-        module("processing_provider.layers").OUTLINES.postProcessLayer(outlines, QgsProcessingContext(), Listener())
+        module("processing_provider.layers").OUTLINES.apply(outlines)
         labels = outlines.labeling().settings()
         assert outlines.labelsEnabled() and labels.fieldName == "id"
         assert labels.scaleVisibility and labels.minimumScale == 50000
@@ -334,7 +348,7 @@ class TestStyles:
             else np.full((6, 32, 32), np.nan, np.float32)
         )
         layer = QgsRasterLayer(str(write_raster(tmp_path / "stack.tif", bands)), "stack")
-        module("processing_provider.layers").TRUE_COLOUR.postProcessLayer(layer, QgsProcessingContext(), Listener())
+        module("processing_provider.layers").TRUE_COLOUR.apply(layer)
         renderer = layer.renderer()
         assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (1, 2, 3)
         ranges = {

@@ -100,7 +100,7 @@ def test_the_layer_is_styled_by_kind(run, module, layers, tmp_path):
     context.setProject(QgsProject.instance())
     results = run(context=context, PREDICTED=layers[0], REFERENCE=layers[1], OUTPUT=str(tmp_path / "layer.gpkg"))
     layer = QgsVectorLayer(results["OUTPUT"], "correspondences", "ogr")
-    module("processing_provider.layers").CORRESPONDENCES.postProcessLayer(layer, context, Listener())
+    module("processing_provider.layers").CORRESPONDENCES.apply(layer)
     parents = layer.renderer().rootRule().children()
     assert [parent.label() for parent in parents] == ["Reference outlines", "Predicted outlines"]
     assert [[rule.label() for rule in parent.children()] for parent in parents] == [

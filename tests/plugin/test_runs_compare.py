@@ -114,7 +114,7 @@ class TestStyles:
         }
         parameters = {"INVENTORIES": two, **outputs}
         processing.run("rockglacier:compareinventories", parameters, context=context, feedback=Listener(), is_child_algorithm=True)
-        loaded = {details.outputName: details.postProcessor() for details in context.layersToLoadOnCompletion().values()}
+        loaded = {details.outputName: details.postProcessor().style for details in context.layersToLoadOnCompletion().values()}
         assert loaded == {
             "OUTPUT": layers.CHANGES,
             "DISAGREEMENTS": layers.DISAGREEMENTS,
@@ -124,7 +124,7 @@ class TestStyles:
 
     def test_every_change_has_a_symbol(self, module, run, engine, two):
         layer = run(INVENTORIES=two, OUTPUT="TEMPORARY_OUTPUT")["OUTPUT"]
-        module("processing_provider.layers").CHANGES.postProcessLayer(layer, QgsProcessingContext(), Listener())
+        module("processing_provider.layers").CHANGES.apply(layer)
         sides = {rule.label(): {child.label() for child in rule.children()} for rule in layer.renderer().rootRule().children()}
         changes = {"new", "missed", "split", "merged", "regrouped", "changed", "unchanged"}
         assert sides["Newer"] | sides["Older"] == changes

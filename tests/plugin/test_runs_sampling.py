@@ -83,7 +83,7 @@ class TestDesignSample:
 
     def test_labels_are_chosen_from_a_list(self, module, points):
         layer = QgsVectorLayer(points["OUTPUT"], "points", "ogr")
-        module("processing_provider.layers").SAMPLE.postProcessLayer(layer, QgsProcessingContext(), Listener())
+        module("processing_provider.layers").SAMPLE.apply(layer)
         setup = layer.editorWidgetSetup(layer.fields().indexOf("reference"))
         assert setup.type() == "ValueMap"
         choices = {name: value for choice in setup.config()["map"] for name, value in choice.items()}
