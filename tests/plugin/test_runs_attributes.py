@@ -7,7 +7,7 @@ import json
 import numpy as np
 import processing
 import pytest
-from qgis.core import QgsProcessingContext, QgsProcessingException, QgsRasterLayer
+from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProject, QgsRasterLayer
 
 from tests.plugin.samples import Listener, polygon_layer, rows_of, save, square, write_raster
 
@@ -42,12 +42,14 @@ def maat(tmp_path):
 
 def test_what_reaches_the_engine(run, false_engine, outlines, dem, maat, tmp_path):
     false_engine("error")
+    second = QgsRasterLayer(f"{dem}|option:NUM_THREADS=2", "2nd: élévation")
+    QgsProject.instance().addMapLayer(second)
     with pytest.raises(QgsProcessingException):
         run(
             INPUT=str(save(outlines, tmp_path / "outlines.gpkg")),
             DEM=str(dem),
             DEM_SOURCE="made up",
-            RASTERS=[str(maat), QgsRasterLayer(f"{dem}|option:NUM_THREADS=2", "2nd: élévation")],
+            RASTERS=[str(maat), second.id()],
             RASTER_SOURCES=["MAAT 1 km", "ERA5-Land", "1991-2020"],
             SOLAR_MONTHS="6-9",
             OUTPUT="TEMPORARY_OUTPUT",
