@@ -183,7 +183,10 @@ HELP = {
     ("design_sample", "area_of_interest_layer"): "layer of that file, where it holds several",
     ("design_sample", "probability"): "the blended probability raster: for the stratum of background with a high probability",
     ("design_sample", "ring_width"): "metres around the outlines that are a stratum of their own",
-    ("design_sample", "high_probability"): "probability from which background is a stratum of its own, 0-1",
+    (
+        "design_sample",
+        "high_probability",
+    ): "probability from which background is a stratum of its own, 0-1, for a threshold of 0.5; moved with it",
     ("design_sample", "size"): "number of points; 0: as many as the standard error needs",
     ("design_sample", "standard_error"): "wanted standard error of the overall accuracy, 0-1",
     ("design_sample", "allocation"): "in proportion to the strata's areas, or for the smallest standard error",

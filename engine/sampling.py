@@ -33,6 +33,7 @@ from engine.outputs import write_json
 from engine.rasters import Grid, open_raster, read_observed, windows
 from engine.reporting import Reporter, StagedReporter
 from engine.threads import in_threads
+from engine.uncertainty import level_around_threshold
 from engine.vectors import PolygonLayer, read_outlines, read_table, reproject, write_polygons, write_table
 from jobs import DesignSampleJob, EstimateAreaJob
 
@@ -164,9 +165,13 @@ def lay_out_strata(job: DesignSampleJob, predicted: PolygonLayer, area_of_intere
     observed = probable = nothing
     if job.probability:
         with open_raster(job.probability) as dataset:
-            observed, probable = probable_ground(
-                dataset, job.high_probability, area_of_interest is None, StagedReporter(reporter, 0.05, 0.4)
-            )
+            level = level_around_threshold(dataset, job.high_probability)
+            if level != job.high_probability:
+                reporter.info(
+                    f"Background is probable from a probability of {level:.3g}: {job.high_probability:g} is meant for a threshold of 0.5, "
+                    f"and {job.probability} is of another one."
+                )
+            observed, probable = probable_ground(dataset, level, area_of_interest is None, StagedReporter(reporter, 0.05, 0.4))
     if area_of_interest is not None:
         whole, where = area_of_interest, "the area of interest"
     elif job.probability:

@@ -47,15 +47,21 @@ def levels_around_threshold(probability: DatasetReader, lo: float, hi: float, re
             f"The probability of the contour for the smaller area ({lo:g}) must be higher than that for the larger area ({hi:g}), "
             "both between 0 and 1.",
         )
+    moved_lo, moved_hi = (level_around_threshold(probability, level) for level in (lo, hi))
+    if (moved_lo, moved_hi) != (lo, hi):
+        reporter.info(
+            f"The outlines were cut at a probability of {threshold_of(probability):g}, not 0.5: the levels {lo:g} and {hi:g} of "
+            f"area_lo_km2 and area_hi_km2 became {moved_lo:.3g} and {moved_hi:.3g}, as far from it in log-odds."
+        )
+    return moved_lo, moved_hi
+
+
+def level_around_threshold(probability: DatasetReader, level: float) -> float:
+    """A level (0-1) meant for a threshold of 0.5, as far in log-odds from that in the raster's passport; as it is where there is none."""
     threshold = threshold_of(probability)
     if threshold is None or threshold == 0.5:
-        return lo, hi
-    moved_lo, moved_hi = (1 / (1 + math.exp(-math.log(level / (1 - level)) - math.log(threshold / (1 - threshold)))) for level in (lo, hi))
-    reporter.info(
-        f"The outlines were cut at a probability of {threshold:g}, not 0.5: the levels {lo:g} and {hi:g} of area_lo_km2 and area_hi_km2 "
-        f"became {moved_lo:.3g} and {moved_hi:.3g}, as far from it in log-odds."
-    )
-    return moved_lo, moved_hi
+        return level
+    return 1 / (1 + math.exp(-math.log(level / (1 - level)) - math.log(threshold / (1 - threshold))))
 
 
 def threshold_of(probability: DatasetReader) -> float | None:

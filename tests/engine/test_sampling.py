@@ -20,6 +20,7 @@ from pyproj import CRS, Geod, Proj
 from engine.area_estimates import Z95, estimate
 from engine.errors import Cancelled, EngineError
 from engine.geodesy import geodesic_area
+from engine.rasters import PASSPORT
 from engine.reporting import SilentReporter
 from engine.sampling import Stratum, design_sample, draw, estimate_area, lay_out_strata, uniform_points
 from engine.vectors import PolygonLayer, read_polygons, read_table, write_polygons
@@ -116,6 +117,18 @@ class TestStrata:
         assert rows["probable"] == pytest.approx(1 / 0.9996**2, rel=1e-5)
         points, fields = points_of(job.output)
         assert shapely.contains(at(3000, 8000, 4000, 9000), points[fields["stratum"] == "probable"]).all()
+
+    def test_high_moves_with_the_threshold_of_the_model(self, job: DesignSampleJob, tmp_path: Path) -> None:
+        values = np.zeros((100, 100))
+        values[10:20, 30:40] = 0.06  # 0.3 around 0.5 is 0.045 around 0.1
+        values[40:50, 30:40] = 0.04
+        probability = write_probability(tmp_path / "p.tif", values)
+        with rasterio.open(probability, "r+") as dataset:
+            dataset.update_tags(ns=PASSPORT, THRESHOLD="0.1")
+        listener = SilentReporter()
+        result = design_sample(replace(job, probability=probability), listener)
+        assert {row["stratum"]: round(row["area_km2"]) for row in result["strata"]}["probable"] == 1
+        assert any("0.0455" in info for info in listener.infos)
 
     @pytest.mark.parametrize("threshold", [0.3, 0.6])
     def test_a_probability_at_the_threshold_is_high(self, job: DesignSampleJob, tmp_path: Path, threshold: float) -> None:
