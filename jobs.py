@@ -275,8 +275,9 @@ class DesignSampleJob:
 
     Strata: predicted rock glacier, a ring of ``ring_width`` metres around it, background of a probability of at least
     ``high_probability`` (meant for a threshold of 0.5, moved with that of the raster), the rest. ``size`` 0 = as many as
-    ``standard_error`` of the overall accuracy needs, when the map is right in the ``anticipated_...`` share (0-1) of each stratum. ``allocation``: points in proportion to a stratum's area,
-    or so that the standard error is smallest; at least ``min_per_stratum`` in each.
+    ``standard_error`` of the overall accuracy needs, when the map is right in the ``anticipated_...`` share (0-1) of each
+    stratum. ``allocation``: points in proportion to a stratum's area, or so that the standard error is smallest; at least
+    ``min_per_stratum`` in each.
     """
 
     command: ClassVar[str] = "design_sample"
