@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from rasterio.windows import Window
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.usage import wait
 from engine.radiation import SEARCH_M
 from engine.vectors import PolygonLayer, read_polygons, write_polygons
 
@@ -92,17 +92,16 @@ def run(folder: Path, months: str) -> None:
     """The command as a person types it, in a process of its own."""
     command = [sys.executable, "-m", "engine", "attributes", str(folder / "outlines.gpkg"), str(folder / "attributes.gpkg"), "--json"]
     command += ["--dem", str(folder / "dem.tif"), "--raster", f"maat={folder / 'maat.tif'}|made up|", "--solar-months", months]
-    before, times = resource.getrusage(resource.RUSAGE_CHILDREN), [time.monotonic()]
+    times = [time.monotonic()]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as engine:
         for line in engine.stdout or ():
             times.append(time.monotonic())
             last = json.loads(line)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        _, usage = wait(engine)
     print(
-        f"{f'with radiation {months}' if months else 'without radiation'}: {times[-1] - times[0]:.1f} s, {cpu:.1f} s of CPU, "
-        f"at most {np.diff(times).max():.2f} s between signs of life, peak memory {after.ru_maxrss / 1e6:.2f} GB; "
-        f"{last['result']['with_terrain']} of {last['result']['count']} outlines with terrain",
+        f"{f'with radiation {months}' if months else 'without radiation'}: {times[-1] - times[0]:.1f} s, "
+        f"{usage.ru_utime + usage.ru_stime:.1f} s of CPU, at most {np.diff(times).max():.2f} s between signs of life, "
+        f"peak memory {usage.ru_maxrss / 1e6:.2f} GB; {last['result']['with_terrain']} of {last['result']['count']} outlines with terrain",
         flush=True,
     )
 
@@ -128,6 +127,8 @@ def main() -> None:
             making = multiprocessing.get_context("spawn").Process(target=make, args=(folder, options.side, options.outlines))
             making.start()
             making.join()
+            if making.exitcode:
+                sys.exit("The inputs could not be made.")
         area = read_polygons(folder / "outlines.gpkg").geometries
         km2 = shapely.area(area) / 1e6
         megabytes = (folder / "dem.tif").stat().st_size / 1e6
