@@ -38,6 +38,7 @@ from engine.local_maps import on_one_map
 from engine.outputs import whole_file, whole_set
 from engine.primary_id import is_primary_id, markers, primary_ids, repeated
 from engine.reporting import Reporter
+from engine.restricted_outlines import given_to_outlines
 from engine.vectors import PolygonLayer, polygonal, read_outlines, read_points, reproject, write_layer
 from jobs import ExportInventoryJob
 
@@ -93,7 +94,7 @@ def export_inventory(job: ExportInventoryJob, reporter: Reporter) -> dict[str, A
 
     reporter.progress(0.3, "filling the form")
     mapping = field_mapping(job.field_mapping, outlines.fields, job.input)
-    rows, rejected = _rows(outlines, restricted, form, mapping, job)
+    rows, rejected = _rows(outlines, restricted, form, mapping, job, reporter.warning)
     if rejected:
         reporter.info(f"{rejected} outlines that the review rejected were left out.")
     layers = inventory_layers(rows, job.form, reporter.warning, area=area, alone=alone, further=mapping)
@@ -219,7 +220,12 @@ def field_mapping(entries: Sequence[str], fields: Columns, path: str) -> dict[st
 
 
 def _rows(
-    outlines: PolygonLayer, restricted: PolygonLayer | None, form: Form, mapping: Mapping[str, str], job: ExportInventoryJob
+    outlines: PolygonLayer,
+    restricted: PolygonLayer | None,
+    form: Form,
+    mapping: Mapping[str, str],
+    job: ExportInventoryJob,
+    warn: Warn,
 ) -> tuple[PolygonLayer, int]:
     """All outlines with this project's field names, restricted ones last, and how many rejected ones were left out."""
     fields = project_fields(outlines.fields)
@@ -239,7 +245,8 @@ def _rows(
                 "Give it the id of the outline that each was drawn in.",
             )
         fields["outline_type"] = np.full(len(restricted), RESTRICTED, dtype=object)
-        rows = stacked([rows, PolygonLayer(restricted.geometries, restricted.crs, fields)])
+        extended = where(rows, texts(column_of(rows, "outline_type")) != RESTRICTED)
+        rows = stacked([rows, given_to_outlines(extended, PolygonLayer(restricted.geometries, restricted.crs, fields), warn)])
     given = {"operator": job.operator or None, "imagery": job.imagery or None, "outline_type": EXTENDED}
     filled = {name: first_known(column_of(rows, name), [value] * len(rows)) for name, value in given.items()}
     return replace(rows, fields={**rows.fields, **filled}), int(rejected.sum())

@@ -259,6 +259,23 @@ class TestRestrictedOutlines:
             exported(three, tmp_path / "i.gpkg", restricted=layer(tmp_path / "r.gpkg", [box(0, 300)]))
         assert caught.value.code == "restricted_ids"
 
+    def test_restricted_outlines_go_where_they_lie_when_outlines_were_numbered_anew(self, tmp_path: Path) -> None:
+        left, right = shapely.box(600000, 3100000, 600200, 3100600), shapely.box(600200, 3100000, 600400, 3100600)
+        units = layer(tmp_path / "units.gpkg", [left, right, box(1)], id=[1, 2, 3])  # made of outlines 1 and 2
+        inner, other = shapely.box(600050, 3100050, 600350, 3100550), box(1, 300)
+        reporter = SilentReporter()
+        exported(units, tmp_path / "i.gpkg", reporter, restricted=layer(tmp_path / "r.gpkg", [inner, other], id=[1, 2]))
+        assert [code for code, _ in reporter.warnings] == ["restricted_elsewhere"]
+        found, drawn = table(tmp_path / "i.gpkg", "GO"), shapes(tmp_path / "i.gpkg", "GO")
+        number = {
+            entry: index
+            for index, (entry, kind) in enumerate(zip(found["PrimaryID"], found["Out.Type"], strict=True))
+            if kind == "Extended"
+        }
+        belongs = [(index, number[entry]) for index, entry in enumerate(found["PrimaryID"]) if found["Out.Type"][index] == "Restricted"]
+        assert sorted(extended for _, extended in belongs) == [0, 1, 2]
+        assert all(shapely.covers(shapely.buffer(drawn[extended], 1e-7), drawn[index]) for index, extended in belongs)
+
     def test_of_no_outline_they_are_kept_and_told(self, three: str, tmp_path: Path) -> None:
         reporter = SilentReporter()
         exported(three, tmp_path / "i.gpkg", reporter, restricted=layer(tmp_path / "r.gpkg", [box(9, 300)], id=[9]))
