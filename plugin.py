@@ -12,7 +12,12 @@ from qgis.PyQt.QtWidgets import QAction, QMenu
 from .processing_provider.provider import ICON, RockGlacierProvider
 from .processing_provider.translation import tr
 
-ALGORITHMS = ("preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain")
+MENU = (
+    ("preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain"),
+    ("splitoutlines", "addattributes", "exportinventory", "importinventory", "compareinventories"),
+    ("assessaccuracy", "designsample", "estimatearea"),
+)
+"""Algorithms in the menu, group by group."""
 
 
 class RockGlacierMapperPlugin:
@@ -34,11 +39,12 @@ class RockGlacierMapperPlugin:
         self.initProcessing()
         self._menu = QMenu(tr("Rock Glacier Mapper"), self._iface.mainWindow())
         self._menu.setIcon(QIcon(ICON))
-        for name in ALGORITHMS:
-            algorithm = self._provider.algorithm(name)
-            if algorithm is not None:
-                self._add_action(algorithm.displayName() + "…", algorithm.icon(), partial(self._open_algorithm, algorithm.id()))
-        self._menu.addSeparator()
+        for names in MENU:
+            for name in names:
+                algorithm = self._provider.algorithm(name)
+                if algorithm is not None:
+                    self._add_action(algorithm.displayName() + "…", algorithm.icon(), partial(self._open_algorithm, algorithm.id()))
+            self._menu.addSeparator()
         self._add_action(
             tr("Open sample (simulated landscape)"), QgsApplication.getThemeIcon("/mActionAddRasterLayer.svg"), self.open_sample
         )
