@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from qgis.core import (
     QgsContrastEnhancement,
@@ -40,15 +40,14 @@ def raster_path(layer: QgsRasterLayer) -> str:
     return re.split(r"\|(?:option|authcfg|credential):", layer.source())[0]
 
 
-class Style:
+class Style(Protocol):
     """How a loaded output looks."""
 
     def apply(self, layer: QgsMapLayer) -> None:
         """Give it to a layer."""
-        raise NotImplementedError
 
 
-class NamedStyle(Style):
+class NamedStyle:
     """One of the styles in resources/styles."""
 
     def __init__(self, name: str) -> None:
@@ -60,7 +59,7 @@ class NamedStyle(Style):
         layer.triggerRepaint()
 
 
-class TrueColour(Style):
+class TrueColour:
     """A spectral stack in true colour, with one stretch for the three bands so that grey debris stays grey."""
 
     def apply(self, layer: QgsMapLayer) -> None:
