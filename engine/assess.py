@@ -18,9 +18,9 @@ from engine import __version__, accuracy
 from engine.boundary_distances import boundary_distances, signed_by_section
 from engine.boundary_distances import summary as boundary_summary
 from engine.errors import EngineError
-from engine.fall_line import fall_line
+from engine.fall_line import on_slopes
 from engine.geodesy import geodesic_area
-from engine.local_maps import local_maps, on_one_map
+from engine.local_maps import on_one_map
 from engine.matching import (
     KINDS,
     Correspondences,
@@ -40,7 +40,6 @@ from engine.report import page, size_ranges
 from engine.reporting import Reporter
 from engine.sections import SECTIONS, sections
 from engine.terminal import plain
-from engine.terrain import cell_size, elevation_around
 from engine.vectors import PolygonLayer, read_outlines, written_polygons, written_table
 from jobs import MATCH_RULES, AssessJob
 
@@ -220,13 +219,10 @@ def _sections(
     whole = alone & (shapely.get_type_id(references) == shapely.GeometryType.POLYGON)
     chosen = np.flatnonzero(whole)
     with open_raster(dem) as dataset:
-        margin = 3 * cell_size(dataset)
-        for indices, local, in_metres in local_maps(references[chosen], crs):
-            for index, outline in zip(chosen[indices], in_metres, strict=True):
-                reporter.progress(0.7 + 0.1 * index / len(references), "sections of the boundaries")
-                elevation = elevation_around(dataset, outline.bounds, local, margin + 2 * outline.area / outline.length)
-                axis = None if elevation is None else fall_line(outline, elevation)
-                known[index] = None if axis is None else sections(outline, axis)
+        for done, found in enumerate(on_slopes(references[chosen], crs, dataset)):
+            reporter.progress(0.7 + 0.1 * done / len(chosen), "sections of the boundaries")
+            if found is not None:
+                known[chosen[found.index]] = sections(found.outline, found.axis)
     without = sum(section is None for section in known)
     if without:
         reporter.info(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.io import DatasetReader
 from scipy.linalg import solveh_banded
 from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_filter1d, map_coordinates
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from engine.terrain import FLAT, ElevationGrid
+from engine.local_maps import local_maps
+from engine.terrain import FLAT, ElevationGrid, cell_size, elevation_around
 
 CELLS_PER_HALF_WIDTH = 3
 ACROSS_HALF_WIDTHS = 2.0
@@ -26,6 +31,32 @@ EQUALLY_GOOD = 0.05
 REACH = 3
 MOVES = np.array([(row, column) for row in range(-REACH, REACH + 1) for column in range(-REACH, REACH + 1) if math.gcd(row, column) == 1])
 """Of a line from cell to cell, in rows and columns."""
+
+
+@dataclass(frozen=True)
+class OnSlope:
+    """``index`` of an outline among others, the ``outline`` and ``axis``, its fall line, in metres of ``crs``, the ``elevation`` around."""
+
+    index: int
+    crs: CRS
+    outline: shapely.Polygon
+    axis: shapely.LineString
+    elevation: ElevationGrid
+
+
+def on_slopes(outlines: NDArray[np.object_], crs: CRS, dem: DatasetReader) -> Iterator[OnSlope | None]:
+    """Each outline (n,) Polygon in map units of ``crs`` with its fall line, in any order; None for one without.
+
+    Parameters
+    ----------
+    dem : open elevation model, metres, in any CRS
+    """
+    margin = 3 * cell_size(dem)
+    for indices, local, in_metres in local_maps(outlines, crs):
+        for index, outline in zip(indices, in_metres, strict=True):
+            elevation = elevation_around(dem, outline.bounds, local, margin + 2 * outline.area / outline.length)
+            axis = None if elevation is None else fall_line(outline, elevation)
+            yield None if elevation is None or axis is None else OnSlope(int(index), local, outline, axis, elevation)
 
 
 def fall_line(outline: shapely.Polygon, elevation: ElevationGrid) -> shapely.LineString | None:

@@ -21,7 +21,7 @@ from rasterio.io import DatasetReader
 from engine.class_maps import ClassMap, open_class_map
 from engine.contours import contoured
 from engine.errors import EngineError
-from engine.fall_line import fall_line
+from engine.fall_line import on_slopes
 from engine.footprint import restricted_footprint
 from engine.geodesy import geodesic_area, geodesic_area_and_perimeter, square_metres_per_unit
 from engine.local_maps import local_maps, on_one_map
@@ -31,7 +31,6 @@ from engine.rasters import open_raster
 from engine.reporting import Reporter, StagedReporter
 from engine.sections import SECTIONS, sections
 from engine.smoothing import pixel_size_of, smooth
-from engine.terrain import cell_size, elevation_around
 from engine.uncertainty import levels_around_threshold, threshold_of, uncertainty
 from engine.vectors import PolygonLayer, read_outlines, reproject, written_polygons, written_table
 from jobs import PostprocessJob
@@ -391,21 +390,16 @@ def _on_slopes(
     footprints = np.full(len(outlines), None, dtype=object)
     if maps.elevation is None or (maps.probability is None and not with_footprints):
         return their_sections, footprints
-    done = without = 0
-    margin = 3 * cell_size(maps.elevation)
-    for indices, local, in_metres in local_maps(outlines, crs):
-        for index, outline in zip(indices, in_metres, strict=True):
-            reporter.progress(done / len(outlines))
-            done += 1
-            elevation = elevation_around(maps.elevation, outline.bounds, local, margin + 2 * outline.area / outline.length)
-            axis = None if elevation is None else fall_line(outline, elevation)
-            if elevation is None or axis is None:
-                without += 1
-                continue
-            their_sections[index] = sections(outline, axis)
-            footprint = restricted_footprint(outline, elevation, axis) if with_footprints else None
-            if footprint is not None:
-                footprints[index] = footprint if local == crs else reproject(np.array([footprint]), local, crs)[0]
+    without = 0
+    for done, found in enumerate(on_slopes(outlines, crs, maps.elevation)):
+        reporter.progress(done / len(outlines))
+        if found is None:
+            without += 1
+            continue
+        their_sections[found.index] = sections(found.outline, found.axis)
+        footprint = restricted_footprint(found.outline, found.elevation, found.axis) if with_footprints else None
+        if footprint is not None:
+            footprints[found.index] = footprint if found.crs == crs else reproject(np.array([footprint]), found.crs, crs)[0]
     if without:
         reporter.info(f"{without} of {len(outlines)} outlines have no fall line: their elevation is unknown, or they are flat.")
     return their_sections, footprints
