@@ -20,7 +20,7 @@ from engine.boundary_distances import summary as boundary_summary
 from engine.errors import EngineError
 from engine.fall_line import on_slopes
 from engine.geodesy import geodesic_area
-from engine.local_maps import on_one_map
+from engine.local_maps import keeps_its_area, on_one_map
 from engine.matching import (
     KINDS,
     Correspondences,
@@ -34,7 +34,7 @@ from engine.matching import (
     overlaps,
 )
 from engine.outline_names import outline_names
-from engine.outputs import whole_file, write_json
+from engine.outputs import whole_file, written_json
 from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.report import page, size_ranges
 from engine.reporting import Reporter
@@ -44,9 +44,6 @@ from engine.vectors import PolygonLayer, read_outlines, written_polygons, writte
 from jobs import MATCH_RULES, AssessJob
 
 Fields = dict[str, NDArray[np.generic]]
-
-SAME_AREA = 0.01
-"""Share by which a layer's area may change when it comes to another map, whose straight edges are not quite the same."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def _assess(job: AssessJob, reporter: Reporter) -> Assessment:
     crs = layers["predicted"].crs
     placed = dict(zip(layers, on_one_map(list(layers.values())), strict=True))
     for name, geometries in placed.items():
-        if layers[name].crs != crs and not _kept_area(layers[name], geometries, crs):
+        if not keeps_its_area(layers[name], geometries, crs):
             raise EngineError(
                 "crs_place",
                 f"{getattr(job, name)} does not fit on the map of {job.predicted} ({crs.name}): it reaches beyond the area where that "
@@ -174,17 +171,6 @@ def _area_of_interest(path: str, layer: str | None, reporter: Reporter) -> Polyg
         raise EngineError("area_of_interest", f"{path} holds no polygon. Leave the area of interest out, or draw it.")
     left, bottom, right, top = shapely.total_bounds(area.geometries)
     return replace(area, geometries=shapely.segmentize(area.geometries, max(right - left, top - bottom) / 500))
-
-
-def _kept_area(layer: PolygonLayer, geometries: NDArray[np.object_], crs: CRS) -> bool:
-    """Whether a layer's polygons are what they were after they came to another map."""
-    if not np.isfinite(shapely.get_coordinates(geometries)).all():
-        return False
-    before = geodesic_area(layer.geometries, layer.crs).sum()
-    try:
-        return bool(abs(geodesic_area(geometries, crs).sum() - before) <= SAME_AREA * before)
-    except EngineError:
-        return False
 
 
 def _pixels(
@@ -308,7 +294,7 @@ def _write(job: AssessJob, assessment: Assessment, reporter: Reporter) -> None:
             columns = link_table(assessment.graph, assessment.correspondences, assessment.predicted.names, assessment.reference.names)
             files.enter_context(written_table(job.table, _in_32_bits(columns), "correspondences"))
         if job.json:
-            write_json(place(job.json), assessment.numbers)
+            files.enter_context(written_json(job.json, assessment.numbers))
         if job.report:
             vector = {name: drawn["svg"] for name, drawn in figures.items()}
             place(job.report).write_text(page(assessment.numbers, _to_look_at(assessment), vector), encoding="utf-8")

@@ -23,7 +23,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from engine.errors import EngineError
-from engine.local_maps import local_maps, middle_in_degrees, on_one_map
+from engine.local_maps import keeps_its_area, local_maps, middle_in_degrees, on_one_map
 from engine.matching import OverlapGraph, areas_m2, components, counted_in, ground, match_objects, overlaps
 from engine.outline_names import outline_names
 from engine.outputs import whole_file
@@ -31,7 +31,7 @@ from engine.rasters import Grid, crs_name, windows, write_geotiff
 from engine.reporting import Reporter, StagedReporter
 from engine.search_area import SearchArea
 from engine.threads import in_threads
-from engine.vectors import PolygonLayer, read_outlines, reproject, write_polygons, write_table
+from engine.vectors import PolygonLayer, read_outlines, reproject, written_polygons, written_table
 from jobs import CompareInventoriesJob
 
 Fields = dict[str, NDArray[np.generic]]
@@ -152,9 +152,9 @@ def compare_inventories(job: CompareInventoriesJob, reporter: Reporter) -> dict[
     with ExitStack() as files:
         for name, layer in layers.items():
             if path := getattr(job, name):
-                write_polygons(files.enter_context(whole_file(path)), layer, *LAYERS[name])
+                files.enter_context(written_polygons(path, layer, *LAYERS[name]))
         if job.operators and table is not None:
-            write_table(files.enter_context(whole_file(job.operators)), table, "operators")
+            files.enter_context(written_table(job.operators, table, "operators"))
         if job.agreement:
             place = files.enter_context(whole_file(job.agreement))
             write_agreement(place, comparison, job.resolution, StagedReporter(reporter, 0.75, 0.98))
@@ -181,8 +181,8 @@ def _compared(job: CompareInventoriesJob, reporter: Reporter) -> Comparison:
         if not len(everything[-1]):
             raise EngineError("area_of_interest", f"{job.area_of_interest} holds no polygon. Leave the area of interest out, or draw it.")
     placed = on_one_map([PolygonLayer(np.empty(0, object), crs), *everything])[1:]
-    for path, geometries in zip((*job.inventories, job.area_of_interest), placed, strict=False):
-        if not np.isfinite(shapely.get_coordinates(geometries)).all():
+    for path, layer, geometries in zip((*job.inventories, job.area_of_interest), everything, placed, strict=False):
+        if not keeps_its_area(layer, geometries, crs):
             raise EngineError(
                 "crs_place",
                 f"{path} reaches beyond the area where the coordinate reference system {crs.name} of {job.inventories[0]} is defined. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from engine.errors import EngineError
 from engine.inventory import RESTRICTED, WGS84, Warn, as_multipolygons, field_mapping, typed
 from engine.inventory_forms import FORMS, Form, fields_by_spelling, recognised, short_names, spelling
 from engine.reporting import Reporter
-from engine.vectors import PolygonLayer, read_outlines, read_points, write_polygons
+from engine.vectors import PolygonLayer, read_outlines, read_points, written_polygons
 from jobs import ImportInventoryJob
 
 OUTLINE_NAMES = ("GO", "Extended_Footprint")
@@ -66,8 +67,8 @@ def import_inventory(job: ImportInventoryJob, reporter: Reporter) -> dict[str, A
 
     reporter.progress(0.7, "writing outlines")
     is_restricted = texts(column_of(rows, "outline_type")) == RESTRICTED
+    restricted = where(rows, is_restricted)
     if job.restricted is not None:
-        _write_outlines(job.restricted, where(rows, is_restricted), "restricted")
         rows = where(rows, ~is_restricted)
     elif is_restricted.any():
         reporter.warning(
@@ -75,13 +76,16 @@ def import_inventory(job: ImportInventoryJob, reporter: Reporter) -> dict[str, A
             f"{is_restricted.sum()} of the {len(rows)} outlines are restricted ones of the same rock glaciers (outline_type). "
             "Name a file for them (RESTRICTED) to have them apart.",
         )
-    if job.markers is not None:
-        write_polygons(job.markers, alone, "markers", "Point")
-    elif len(alone):
+    if job.markers is None and len(alone):
         reporter.warning(
             "markers_alone", f"{len(alone)} primary markers have no outline and were left out. Name a file for them (MARKERS)."
         )
-    _write_outlines(job.output, rows, "outlines")
+    with ExitStack() as files:
+        files.enter_context(_written_outlines(job.output, rows, "outlines"))
+        if job.restricted is not None:
+            files.enter_context(_written_outlines(job.restricted, restricted, "restricted"))
+        if job.markers is not None:
+            files.enter_context(written_polygons(job.markers, alone, "markers", "Point"))
     counts = {"count": len(rows), "restricted": int(is_restricted.sum()), "markers_alone": len(alone)}
     reporter.progress(1.0, f"{len(rows)} outlines from {f'the form {form_name}' if form_name else 'an unknown form'}")
     return {"output": job.output, "form": form_name or "", **counts, "unknown_fields": unknown}
@@ -249,8 +253,8 @@ def _numbered(ids: Column) -> list[tuple[str | None, int]]:
     return keys
 
 
-def _write_outlines(path: str, rows: PolygonLayer, name: str) -> None:
+def _written_outlines(path: str, rows: PolygonLayer, name: str) -> AbstractContextManager[None]:
     several = (shapely.get_num_geometries(rows.geometries) > 1).any()
     geometries = as_multipolygons(rows.geometries) if several else shapely.get_parts(rows.geometries)
     fields = {name: writable(column) for name, column in rows.fields.items()}
-    write_polygons(path, PolygonLayer(geometries, rows.crs, fields), name, "MultiPolygon" if several else "Polygon")
+    return written_polygons(path, PolygonLayer(geometries, rows.crs, fields), name, "MultiPolygon" if several else "Polygon")

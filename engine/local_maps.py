@@ -9,7 +9,12 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Proj, Transformer
 
+from engine.errors import EngineError
+from engine.geodesy import geodesic_area
 from engine.vectors import PolygonLayer, reproject
+
+SAME_AREA = 0.01
+"""Share by which a layer's area may change when it comes to another map, whose straight edges are not quite the same."""
 
 TRUE_TO_SCALE = 0.02
 """A map whose scale is off by more than this where the outlines lie does not measure in metres."""
@@ -85,6 +90,19 @@ def on_one_map(layers: Sequence[PolygonLayer]) -> list[NDArray[np.object_]]:
         places[:, 0] += shift[owner]
         turned.append(shapely.set_coordinates(geometries.copy(), places) if shift.any() else geometries)
     return turned
+
+
+def keeps_its_area(layer: PolygonLayer, placed: NDArray[np.object_], crs: CRS) -> bool:
+    """Whether a layer's polygons are on another map, ``placed`` (n,), what they were; not so beyond the area where ``crs`` is defined."""
+    if layer.crs == crs:
+        return True
+    if not np.isfinite(shapely.get_coordinates(placed)).all():
+        return False
+    before = geodesic_area(layer.geometries, layer.crs).sum()
+    try:
+        return bool(abs(geodesic_area(placed, crs).sum() - before) <= SAME_AREA * before)
+    except EngineError:
+        return False
 
 
 def _whole(geometries: NDArray[np.object_], turn: float) -> NDArray[np.object_]:

@@ -54,8 +54,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(workplace, ignore_errors=True)
 
 
-def write_json(path: str | os.PathLike[str], document: Any) -> None:
-    """Write numbers and texts, numpy's too, as JSON that a person can read; NaN becomes null. Whole or not at all.
+@contextmanager
+def written_json(path: str | os.PathLike[str], document: Any) -> Iterator[None]:
+    """Numbers and texts, numpy's too, as JSON that a person can read; NaN becomes null.
+
+    The file takes its name when the block ends without an error, so that several do so together.
 
     Raises
     ------
@@ -64,6 +67,7 @@ def write_json(path: str | os.PathLike[str], document: Any) -> None:
     """
     with whole_file(path) as place:
         place.write_text(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        yield
 
 
 @contextmanager

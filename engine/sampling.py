@@ -12,6 +12,7 @@ are not the map classes. docs/sampling.md says what was decided here.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -29,12 +30,12 @@ from engine.errors import EngineError
 from engine.geodesy import geodesic_area
 from engine.local_maps import local_maps, on_one_map
 from engine.matching import areas_m2
-from engine.outputs import write_json
+from engine.outputs import written_json
 from engine.rasters import Grid, open_raster, read_observed, windows
 from engine.reporting import Reporter, StagedReporter
 from engine.threads import in_threads
 from engine.uncertainty import level_around_threshold
-from engine.vectors import PolygonLayer, read_outlines, read_table, reproject, write_polygons, write_table
+from engine.vectors import PolygonLayer, read_outlines, read_table, reproject, write_polygons, written_table
 from jobs import DesignSampleJob, EstimateAreaJob
 
 STRATA = ("predicted", "ring", "probable", "rest")
@@ -451,10 +452,11 @@ def estimate_area(job: EstimateAreaJob, reporter: Reporter) -> dict[str, Any]:
     document = {**_numbers(found, sample), "points": len(seen), "labelled": int(seen.sum())}
     document |= {"unlabelled": unlabelled, "cannot_tell": cannot_tell, "strata": sample.rows(counts)}
     document |= {"notes": notes, "definitions": DEFINITIONS, "source": "Stehman (2014), Olofsson et al. (2014)"}
-    if job.table:
-        write_table(job.table, _rows(document), "estimates")
-    if job.json:
-        write_json(job.json, document)
+    with ExitStack() as files:
+        if job.table:
+            files.enter_context(written_table(job.table, _rows(document), "estimates"))
+        if job.json:
+            files.enter_context(written_json(job.json, document))
     reporter.progress(1.0, f"{seen.sum()} labelled points")
     return {"table": job.table, "json": job.json, **document}
 

@@ -29,7 +29,7 @@ from engine.geodesy import geodesic_area, geodesic_perimeter
 from engine.local_maps import local_maps
 from engine.rasters import Grid, ground_pixel_size, on_grid, open_raster, read_observed
 from engine.reporting import Reporter
-from engine.vectors import PolygonLayer, polygonal, read_outlines, write_polygons
+from engine.vectors import PolygonLayer, polygonal, read_outlines, written_polygons
 from jobs import SplitJob
 
 MARGIN = 4.0
@@ -94,11 +94,12 @@ def split(job: SplitJob, reporter: Reporter) -> dict[str, Any]:
         )
     reporter.progress(0.95, "writing units")
     units, systems, cuts = _layers(layer, divisions, reporter)
-    write_polygons(job.output, units, "units", _polygon_type(units))
-    if job.systems is not None:
-        write_polygons(job.systems, systems, "systems", _polygon_type(systems))
-    if job.cuts is not None:
-        write_polygons(job.cuts, cuts, "cuts", "LineString")
+    with ExitStack() as files:
+        files.enter_context(written_polygons(job.output, units, "units", _polygon_type(units)))
+        if job.systems is not None:
+            files.enter_context(written_polygons(job.systems, systems, "systems", _polygon_type(systems)))
+        if job.cuts is not None:
+            files.enter_context(written_polygons(job.cuts, cuts, "cuts", "LineString"))
     cuts_made = int(np.sum(cuts.fields["made"]))
     result = {
         "output": job.output,

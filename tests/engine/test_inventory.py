@@ -576,6 +576,13 @@ class TestImport:
             write_layer(path, content, f"ESACCI-PERMAFROST_ROGI_ALL-AREAS_{name}_2025-fv02.0", kind, "GPKG", append=number > 0)
         return str(path)
 
+    def test_all_outputs_appear_or_none(self, tmp_path: Path) -> None:
+        inventory, restricted, alone = self.released(tmp_path / "i.gpkg"), tmp_path / "r.gpkg", tmp_path / "m.gpkg"
+        with pytest.raises(EngineError) as caught:
+            imported(inventory, tmp_path / "no folder" / "o.gpkg", restricted=str(restricted), markers=str(alone))
+        assert caught.value.code == "output_folder"
+        assert not restricted.exists() and not alone.exists()
+
     def test_the_released_geopackage(self, tmp_path: Path) -> None:
         inventory = self.released(tmp_path / "ESACCI-PERMAFROST_ROGI_ALL-AREAS_AOI-PM-MA-GO_2025-fv02.0.gpkg")
         reporter = SilentReporter()

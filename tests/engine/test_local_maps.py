@@ -7,7 +7,7 @@ import pytest
 import shapely
 from pyproj import CRS
 
-from engine.local_maps import local_maps, on_one_map
+from engine.local_maps import keeps_its_area, local_maps, on_one_map
 from engine.vectors import PolygonLayer
 
 DEGREES = CRS.from_epsg(4326)
@@ -77,3 +77,11 @@ def test_layers_in_different_systems_meet_on_the_first_ones_map() -> None:
 def test_empty_layers_have_a_place_too() -> None:
     one, two = on_one_map([layer(), layer(SQUARE_84_W)])
     assert (len(one), len(two)) == (0, 1)
+
+
+def test_a_layer_that_does_not_fit_on_a_map_is_noticed() -> None:
+    here, far = layer(SQUARE_90_E), layer(shapely.segmentize(shapely.box(-170, -80, 170, 80), 1.0))
+    zone = CRS.from_epsg(32646)
+    assert keeps_its_area(here, here.geometries, DEGREES)
+    assert keeps_its_area(here, here.in_crs(zone).geometries, zone)
+    assert not keeps_its_area(far, far.in_crs(zone).geometries, zone)

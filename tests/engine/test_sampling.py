@@ -300,6 +300,13 @@ class TestEstimate:
         assert list(rows["quantity"]) == ["area", "mapped_area", "overall_accuracy"] + ["users_accuracy"] * 2 + ["producers_accuracy"] * 2
         assert float(rows["estimate"][0]) == pytest.approx(area["estimate"]) and rows["standard_error"][1] == ""
 
+    def test_all_outputs_appear_or_none(self, labelled: str, tmp_path: Path) -> None:
+        job = EstimateAreaJob(labelled, table=str(tmp_path / "estimates.csv"), json=str(tmp_path / "no folder" / "estimates.json"))
+        with pytest.raises(EngineError) as raised:
+            estimate_area(job, SilentReporter())
+        assert raised.value.code == "output_folder"
+        assert not (tmp_path / "estimates.csv").exists()
+
     def test_a_stratum_without_a_find_is_told(self, labelled: str) -> None:
         listener = SilentReporter()
         notes = estimate_area(EstimateAreaJob(labelled), listener)["notes"]

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,13 @@ class TestJob:
         with pytest.raises(Cancelled):
             run_job(job, SilentReporter(cancel_after=1))
         assert not Path(job.output).exists()
+
+    def test_all_outputs_appear_or_none(self, files, tmp_path: Path) -> None:
+        job = replace(files([TWO_DISCS], bumps((350, 600))), cuts=str(tmp_path / "no folder" / "cuts.gpkg"))
+        with pytest.raises(EngineError) as raised:
+            run_job(job, SilentReporter())
+        assert raised.value.code == "output_folder"
+        assert not Path(job.output).exists() and not Path(job.systems).exists()
 
     def test_in_a_shell(self, files) -> None:
         job = files([TWO_DISCS], bumps((350, 600), (850, 600)))
