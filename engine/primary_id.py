@@ -66,11 +66,6 @@ def markers(outlines: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.float64
     return 180 - (180 - shapely.get_x(points)) % 360, shapely.get_y(points)
 
 
-def primary_id(latitude: float, longitude: float, prefix: str = "RGU") -> str:
-    """PrimaryID of a place in degrees of WGS84."""
-    return _primary_id(round(latitude * STEPS_PER_DEGREE), round(longitude * STEPS_PER_DEGREE), prefix)
-
-
 def is_primary_id(value: object) -> bool:
     """Whether a value is a PrimaryID: of its form, and a place on the Earth."""
     parts = FORM.fullmatch(value) if isinstance(value, str) else None

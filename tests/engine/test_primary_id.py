@@ -7,7 +7,7 @@ import pytest
 import shapely
 from pyproj import CRS, Transformer
 
-from engine.primary_id import is_primary_id, markers, primary_id, primary_ids, repeated
+from engine.primary_id import is_primary_id, markers, primary_ids, repeated
 
 DEGREES = CRS.from_epsg(4326)
 
@@ -34,7 +34,6 @@ def ids_of(*outlines: shapely.Geometry, crs: CRS = DEGREES, **options: object) -
     ],
 )  # fmt: skip
 def test_id_of_a_place(longitude: float, latitude: float, expected: str) -> None:
-    assert primary_id(latitude, longitude) == expected
     assert ids_of(around(longitude, latitude)) == [expected]
     assert len(expected) == 18
     assert is_primary_id(expected)
@@ -57,7 +56,7 @@ def test_a_bent_tongue_is_marked_on_its_surface() -> None:
     assert not bent.contains(bent.centroid)
     longitude, latitude = markers(np.array([bent], dtype=object), DEGREES)
     assert bent.contains(shapely.Point(longitude[0], latitude[0]))
-    assert ids_of(bent) == [primary_id(latitude[0], longitude[0])]
+    assert ids_of(bent) == ids_of(around(longitude[0], latitude[0]))
 
 
 @pytest.mark.parametrize(
