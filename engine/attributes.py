@@ -103,8 +103,7 @@ def attributes(job: AttributesJob, reporter: Reporter) -> dict[str, Any]:
         for raster, dataset, start, end in zip(further, rasters, ends[:-1], ends[1:], strict=True):
             fields |= _raster_fields(outlines, layer.crs, raster, dataset, StagedReporter(reporter, start, end))
     reporter.progress(0.96, "writing outlines")
-    geometry_type = "MultiPolygon" if (shapely.get_type_id(layer.geometries) == 6).any() else "Polygon"
-    write_polygons(job.output, replace(layer, fields=_merged(layer.fields, fields)), "outlines", geometry_type)
+    write_polygons(job.output, replace(layer, fields=_merged(layer.fields, fields)), "outlines")
     total = float(fields["area_km2"].sum())
     covered = int(np.isfinite(fields["elevation_mean"]).sum()) if dem is not None else None
     reporter.progress(1.0, f"{len(layer)} outlines with attributes, {total:.2f} km2")

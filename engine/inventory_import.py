@@ -15,7 +15,7 @@ import shapely
 
 from engine.columns import Column, Columns, column_of, first_known, is_null, texts, where, writable
 from engine.errors import EngineError
-from engine.inventory import RESTRICTED, WGS84, Warn, as_multipolygons, field_mapping, typed
+from engine.inventory import RESTRICTED, WGS84, Warn, field_mapping, typed
 from engine.inventory_forms import FORMS, Form, fields_by_spelling, recognised, short_names, spelling
 from engine.reporting import Reporter
 from engine.vectors import PolygonLayer, read_outlines, read_points, written_polygons
@@ -255,6 +255,6 @@ def _numbered(ids: Column) -> list[tuple[str | None, int]]:
 
 def _written_outlines(path: str, rows: PolygonLayer, name: str) -> AbstractContextManager[None]:
     several = (shapely.get_num_geometries(rows.geometries) > 1).any()
-    geometries = as_multipolygons(rows.geometries) if several else shapely.get_parts(rows.geometries)
+    geometries = rows.geometries if several else shapely.get_parts(rows.geometries)
     fields = {name: writable(column) for name, column in rows.fields.items()}
-    return written_polygons(path, PolygonLayer(geometries, rows.crs, fields), name, "MultiPolygon" if several else "Polygon")
+    return written_polygons(path, PolygonLayer(geometries, rows.crs, fields), name)

@@ -95,9 +95,9 @@ def split(job: SplitJob, reporter: Reporter) -> dict[str, Any]:
     reporter.progress(0.95, "writing units")
     units, systems, cuts = _layers(layer, divisions, reporter)
     with ExitStack() as files:
-        files.enter_context(written_polygons(job.output, units, "units", _polygon_type(units)))
+        files.enter_context(written_polygons(job.output, units, "units"))
         if job.systems is not None:
-            files.enter_context(written_polygons(job.systems, systems, "systems", _polygon_type(systems)))
+            files.enter_context(written_polygons(job.systems, systems, "systems"))
         if job.cuts is not None:
             files.enter_context(written_polygons(job.cuts, cuts, "cuts", "LineString"))
     cuts_made = int(np.sum(cuts.fields["made"]))
@@ -114,10 +114,6 @@ def split(job: SplitJob, reporter: Reporter) -> dict[str, Any]:
     }
     reporter.progress(1.0, f"{len(units)} units, {cuts_made} cuts made")
     return result
-
-
-def _polygon_type(layer: PolygonLayer) -> str:
-    return "MultiPolygon" if (shapely.get_type_id(layer.geometries) == shapely.GeometryType.MULTIPOLYGON).any() else "Polygon"
 
 
 @dataclass(frozen=True)

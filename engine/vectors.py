@@ -138,8 +138,10 @@ def polygonal(geometry: shapely.Geometry) -> shapely.Geometry:
     return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
 
 
-def write_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str, geometry_type: str = "Polygon") -> None:
+def write_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str, geometry_type: str | None = None) -> None:
     """Write a new file that holds one layer, whole or not at all; an existing file is replaced when the new one is complete.
+
+    Its geometry type is Polygon or, where any polygon has several parts, MultiPolygon, when not given.
 
     Raises
     ------
@@ -151,11 +153,12 @@ def write_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str,
 
 
 @contextmanager
-def written_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str, geometry_type: str = "Polygon") -> Iterator[None]:
+def written_polygons(path: str | os.PathLike[str], layer: PolygonLayer, name: str, geometry_type: str | None = None) -> Iterator[None]:
     """As :func:`write_polygons`; the file takes its name when the block ends without an error, so that several do so together."""
     driver = driver_for(path)
     with whole_file(path) as place:
-        write_layer(place, layer, name, geometry_type, driver)
+        has_parts = (shapely.get_type_id(layer.geometries) == shapely.GeometryType.MULTIPOLYGON).any()
+        write_layer(place, layer, name, geometry_type or ("MultiPolygon" if has_parts else "Polygon"), driver)
         _check_written(place, len(layer), driver)
         yield
 
