@@ -35,6 +35,7 @@ INVENTORY_FORMS = ("rgik", "rgik_release", "rogi_ch", "tprogi", "rgi7", "global2
 BOUNDARIES = ("tiles", "probability")
 MATCH_RULES = ("intersection", "overlap", "iou")
 ALLOCATIONS = ("proportional", "optimal")
+SAMPLE_RECIPES = ("blocks", "paper", "hu")
 STACK_BANDS = ("red", "green", "blue", "nir", "evi", "savi")
 
 
@@ -313,6 +314,119 @@ class EstimateAreaJob:
 
 
 @dataclass(frozen=True)
+class FallLinesJob:
+    """The fall line of each outline: the longest line downslope within it, from its roots to its front."""
+
+    command: ClassVar[str] = "fall_lines"
+    input: str
+    dem: str
+    output: str
+    input_layer: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class StartReviewJob:
+    """Predicted and manual outlines to a review session (:mod:`review_session`), a GeoPackage of its own.
+
+    ``manual``, ``restricted`` (restricted outlines of the predicted ones), ``imagery``, ``probability``, ``dem`` where there are
+    any. ``area_of_interest``: what is searched tile by tile, the extent of imagery and outlines when not given; ``tile_size`` in
+    metres. Overlaps under ``sliver`` (0-1) of both outlines are ignored.
+    """
+
+    command: ClassVar[str] = "start_review"
+    predicted: str
+    output: str
+    predicted_layer: Optional[str] = None
+    manual: Optional[str] = None
+    manual_layer: Optional[str] = None
+    restricted: Optional[str] = None
+    restricted_layer: Optional[str] = None
+    imagery: Optional[str] = None
+    probability: Optional[str] = None
+    dem: Optional[str] = None
+    area_of_interest: Optional[str] = None
+    area_of_interest_layer: Optional[str] = None
+    tile_size: float = 2000.0
+    sliver: float = 0.05
+    operator: str = ""
+
+
+@dataclass(frozen=True)
+class UpdateReviewJob:
+    """A review session with newly predicted or newly drawn outlines, every decision kept.
+
+    What is not given stays as it is in the session. ``output`` may be the session itself, which is then replaced when all is done.
+    """
+
+    command: ClassVar[str] = "update_review"
+    session: str
+    output: str
+    predicted: Optional[str] = None
+    predicted_layer: Optional[str] = None
+    manual: Optional[str] = None
+    manual_layer: Optional[str] = None
+    probability: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class MergeReviewsJob:
+    """The sessions of several people to one; where they disagree, the outline is unreviewed again and says why.
+
+    Boundaries that share at least ``same_iou`` (0-1) of their joint area are the same.
+    """
+
+    command: ClassVar[str] = "merge_reviews"
+    sessions: tuple[str, ...]
+    output: str
+    same_iou: float = 0.95
+
+
+@dataclass(frozen=True)
+class FinishReviewJob:
+    """What comes out of a review session, in a folder: inventory, accuracy report, effort report, training samples.
+
+    ``form``, ``imagery``, ``operator`` and ``area_of_interest`` as in :class:`ExportInventoryJob`; ``stacks``: spectral stacks
+    to take training samples from, none = no samples. ``accuracy``: predicted outlines against the reviewed ones.
+    """
+
+    command: ClassVar[str] = "finish_review"
+    session: str
+    folder: str
+    form: str = "rgik"
+    accuracy: bool = True
+    stacks: tuple[str, ...] = ()
+    operator: str = ""
+    imagery: str = ""
+    area_of_interest: Optional[str] = None
+    area_of_interest_layer: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class SamplesJob:
+    """Spectral stacks and outlines to training samples: a folder of images and masks with one table that says everything.
+
+    ``outlines`` with a field ``status``, as a review session has them: accepted, edited and added ones are rock glaciers, rejected ones
+    background, others unknown. ``negatives``: polygons of look-alikes. ``recipe``: spatial ``blocks``; ``paper`` (Lin et al. 2024);
+    ``hu`` (Hu et al. 2023). ``images`` and ``masks``: folders of chips instead of stacks and outlines.
+    """
+
+    command: ClassVar[str] = "samples"
+    output: str
+    stacks: tuple[str, ...] = ()
+    outlines: Optional[str] = None
+    outlines_layer: Optional[str] = None
+    negatives: Optional[str] = None
+    negatives_layer: Optional[str] = None
+    images: Optional[str] = None
+    masks: Optional[str] = None
+    recipe: str = "blocks"
+    resolution: Optional[float] = None
+    validation_share: Optional[float] = None
+    contact_sheet: Optional[str] = None
+    seed: int = 1
+
+
+@dataclass(frozen=True)
 class ModelsJob:
     """List the installed and the bundled models."""
 
@@ -340,6 +454,12 @@ Job = Union[
     CompareInventoriesJob,
     DesignSampleJob,
     EstimateAreaJob,
+    FallLinesJob,
+    StartReviewJob,
+    UpdateReviewJob,
+    MergeReviewsJob,
+    FinishReviewJob,
+    SamplesJob,
     ModelsJob,
     DoctorJob,
 ]

@@ -51,7 +51,13 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def group(self) -> str:
         """The heading in the toolbox."""
-        return {"mapping": tr("Mapping"), "inventory": tr("Inventory"), "accuracy": tr("Accuracy")}[self.GROUP]
+        return {
+            "mapping": tr("Mapping"),
+            "inventory": tr("Inventory"),
+            "accuracy": tr("Accuracy"),
+            "review": tr("Review"),
+            "training": tr("Training"),
+        }[self.GROUP]
 
     def groupId(self) -> str:
         """The fixed id of the heading."""

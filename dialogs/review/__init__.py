@@ -1,0 +1,1 @@
+"""The review dock: every outline judged, corrected and kept."""
