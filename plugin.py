@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any, Callable
 
 from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QMenu
 
 from .processing_provider.provider import ICON, RockGlacierProvider
-from .processing_provider.translation import tr
+from .processing_provider.translation import install_translation, tr
 
 MENU = (
     ("preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain"),
@@ -25,6 +26,7 @@ class RockGlacierMapperPlugin:
 
     def __init__(self, iface: Any | None) -> None:
         self._iface = iface
+        self._translation = install_translation()
         self._provider: RockGlacierProvider | None = None
         self._menu: QMenu | None = None
 
@@ -60,6 +62,9 @@ class RockGlacierMapperPlugin:
         if self._provider is not None:
             QgsApplication.processingRegistry().removeProvider(self._provider)
             self._provider = None
+        if self._translation is not None:
+            QCoreApplication.removeTranslator(self._translation)
+            self._translation = None
 
     def set_up_engine(self) -> None:
         """Show the set-up dialog."""
