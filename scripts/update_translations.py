@@ -26,6 +26,7 @@ def main() -> int:
     texts = sorted(set(plugin_texts()))
     for language in parser.parse_args().languages:
         path = ROOT / "i18n" / f"rock_glacier_mapper_{language}.ts"
+        path.parent.mkdir(exist_ok=True)
         known = translations(path) if path.exists() else {}
         write(path, language, {text: known.get(text, "") for text in texts})
         sys.stdout.write(f"{path}: {len(texts)} texts, {sum(text in known for text in texts)} translated\n")
