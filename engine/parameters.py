@@ -29,6 +29,7 @@ from jobs import (
     DetectJob,
     EstimateAreaJob,
     ExportInventoryJob,
+    FallLinesJob,
     ImportInventoryJob,
     Job,
     PostprocessJob,
@@ -133,6 +134,11 @@ def _check_split(job: SplitJob) -> None:
     _check_polygon_files(job.output, job.systems, job.cuts)
 
 
+def _check_fall_lines(job: FallLinesJob) -> None:
+    _check_files(job.input, {"output": job.output}, job.dem)
+    _check_polygon_files(job.output)
+
+
 def _check_attributes(job: AttributesJob) -> None:
     months = re.fullmatch(r"(\d{1,2})-(\d{1,2})", job.solar_months)
     good_months = not job.solar_months or (months is not None and 1 <= int(months[1]) <= 12 and 1 <= int(months[2]) <= 12)
@@ -215,6 +221,7 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     DetectJob: _check_detect,
     PostprocessJob: _check_postprocess,
     SplitJob: _check_split,
+    FallLinesJob: _check_fall_lines,
     AttributesJob: _check_attributes,
     ExportInventoryJob: _check_export_inventory,
     ImportInventoryJob: _check_import_inventory,

@@ -240,6 +240,11 @@ def _split_summary(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *(f"{result[name]}: {name}" for name in ("systems", "cuts") if result[name])]
 
 
+def _fall_lines_summary(result: Mapping[str, Any]) -> list[str]:
+    without = f", {result['without']} outlines have none" if result["without"] else ""
+    return [f"{result['output']}: {result['count']} fall lines{without}"]
+
+
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
     columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
     rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
@@ -262,6 +267,7 @@ SUMMARIES = {
     "detect": _detect_summary,
     "postprocess": _postprocess_summary,
     "split": _split_summary,
+    "fall_lines": _fall_lines_summary,
     "compare_inventories": _compare_inventories_summary,
     "design_sample": _design_sample_summary,
     "estimate_area": _estimate_area_summary,

@@ -21,6 +21,7 @@ from jobs import (
     DoctorJob,
     EstimateAreaJob,
     ExportInventoryJob,
+    FallLinesJob,
     ImportInventoryJob,
     Job,
     ModelsJob,
@@ -35,6 +36,7 @@ PREPARE = PrepareJob("scene.tif", "stack.tif")
 DETECT = DetectJob("stack.tif", "tile_polygons.gpkg")
 POSTPROCESS = PostprocessJob("tile_polygons.gpkg", "outlines.gpkg")
 SPLIT = SplitJob("outlines.gpkg", "units.gpkg", probability="probability.tif")
+FALL_LINES = FallLinesJob("outlines.gpkg", "dem.tif", "fall_lines.gpkg")
 ATTRIBUTES = AttributesJob("outlines.gpkg", "attributes.gpkg")
 EXPORT = ExportInventoryJob("outlines.gpkg", "inventory.gpkg")
 IMPORT = ImportInventoryJob("inventory.gpkg", "outlines.gpkg")
@@ -54,6 +56,7 @@ JOBS = (
     COMPARE,
     DESIGN,
     ESTIMATE,
+    FALL_LINES,
     ModelsJob(),
     DoctorJob(("models",)),
 )
@@ -192,6 +195,7 @@ def test_permafrost_classes_are_read_before_the_work() -> None:
         (ASSESS, {"output": "reference.gpkg"}),
         (COMPARE, {"output": "newer.gpkg"}),
         (ESTIMATE, {"table": "points.gpkg"}),
+        (FALL_LINES, {"output": "dem.tif"}),
     ],
     ids=str,
 )
