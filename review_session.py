@@ -141,7 +141,8 @@ ACTIONS = (
 )
 """What a command did, ``action`` in the journal."""
 
-SETTINGS_DDL = f"CREATE TABLE {SETTINGS} (key TEXT PRIMARY KEY, value TEXT)"
+SETTINGS_DDL = f"CREATE TABLE {SETTINGS} (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, value TEXT)"
+"""``id`` because a GeoPackage asks for it; read and write by the names of the columns."""
 SETTING_KEYS = (
     "format",
     "session",  # id of the session; copies for several people share it
