@@ -15,7 +15,7 @@ from .processing_provider.translation import install_translation, tr
 
 MENU = (
     ("preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain"),
-    ("splitoutlines", "addattributes", "exportinventory", "importinventory", "compareinventories"),
+    ("splitoutlines", "addattributes", "falllines", "exportinventory", "importinventory", "compareinventories"),
     ("assessaccuracy", "designsample", "estimatearea"),
 )
 """Algorithms in the menu, group by group."""

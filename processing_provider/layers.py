@@ -118,6 +118,12 @@ CHANGES = NamedStyle("changes")
 DISAGREEMENTS = NamedStyle("disagreements")
 CUTS = NamedStyle("cuts")
 SAMPLE = NamedStyle("sample")
+FALL_LINES = NamedStyle("fall_lines")
+REVIEW_OUTLINES = NamedStyle("review_outlines")
+REVIEW_RESTRICTED = NamedStyle("review_restricted")
+REVIEW_PREDICTED = NamedStyle("review_predicted")
+REVIEW_REFERENCE = NamedStyle("review_reference")
+REVIEW_TILES = NamedStyle("review_tiles")
 
 LOADED_IN_ORDER = (
     TRUE_COLOUR,
@@ -130,6 +136,7 @@ LOADED_IN_ORDER = (
     CHANGES,
     DISAGREEMENTS,
     CUTS,
+    FALL_LINES,
     SAMPLE,
 )
 """From the bottom of the map to its top."""

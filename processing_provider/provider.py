@@ -15,6 +15,7 @@ from .design_sample import DesignSample
 from .detect_rock_glaciers import DetectRockGlaciers
 from .estimate_area import EstimateArea
 from .export_inventory import ExportInventory
+from .fall_lines import FallLines
 from .import_inventory import ImportInventory
 from .postprocess_polygons import PostprocessPolygons
 from .prepare_spectral_stack import PrepareSpectralStack
@@ -60,6 +61,7 @@ class RockGlacierProvider(QgsProcessingProvider):
             DesignSample,
             EstimateArea,
             ExportInventory,
+            FallLines,
             ImportInventory,
         ):
             self.addAlgorithm(algorithm())

@@ -138,6 +138,11 @@ PARAMETERS = {
         "RASTER_SOURCES": ("matrix", None, True, True),
         "OUTPUT": ("sink", None, False, False),
     },
+    "falllines": {
+        "INPUT": ("source", None, False, False),
+        "DEM": ("raster", None, False, False),
+        "OUTPUT": ("sink", None, False, False),
+    },
     "exportinventory": {
         "INPUT": ("source", None, False, False),
         "FORM": ("enum", "rgik", False, False),
@@ -215,6 +220,7 @@ OUTPUTS = {
         "IOU": "outputNumber",
         "AREA_DEVIATION": "outputNumber",
     },
+    "falllines": {"OUTPUT": "outputVector", "COUNT": "outputNumber", "WITHOUT": "outputNumber"},
     "exportinventory": {"OUTPUT": "outputFile", "COUNT": "outputNumber"},
     "importinventory": {
         "OUTPUT": "outputVector",
