@@ -1,0 +1,199 @@
+"""Review sessions at the edge: read as they are at one moment, and written whole. Their form is in :mod:`review_session`."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from engine.columns import Column, numbers, texts, writable
+from engine.errors import EngineError
+from engine.vectors import PolygonLayer, write_layer
+from review_session import (
+    ATTRIBUTES,
+    FORMAT,
+    JOURNAL,
+    JOURNAL_DDL,
+    JOURNAL_FIELDS,
+    OUTLINES,
+    PREDICTED,
+    REFERENCE,
+    RESTRICTED,
+    REVIEW_FIELDS,
+    SETTINGS,
+    SETTINGS_DDL,
+    TILES,
+)
+
+GEOMETRY_TYPES = {
+    OUTLINES: "MultiPolygon",
+    RESTRICTED: "MultiPolygon",
+    PREDICTED: "MultiPolygon",
+    REFERENCE: "MultiPolygon",
+    TILES: "Polygon",
+}
+"""The layers of a session."""
+KINDS = {**dict(REVIEW_FIELDS), **dict(ATTRIBUTES), "row": "integer", "col": "integer", "visited_at": "text", "visited_by": "text"}
+"""Kinds of the fields that a session has of its own."""
+JOURNAL_COLUMNS = tuple(name for name, _ in JOURNAL_FIELDS)
+WRITE_AHEAD = 2
+"""What byte 18 of an SQLite file says where its latest changes are in a file of their own, -wal (SQLite file format, 1.3.3)."""
+SIDE_FILES = ("-wal", "-journal")
+
+JournalRow = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A review session.
+
+    ``layers``: name (:data:`GEOMETRY_TYPES`) -> rows as they are in the file, geometries neither repaired nor left out, None
+    where empty; ``journal``: rows by the names of :data:`review_session.JOURNAL_FIELDS`, in their order; ``settings``: key -> value.
+    """
+
+    layers: Mapping[str, PolygonLayer]
+    journal: Sequence[JournalRow]
+    settings: Mapping[str, str]
+
+    @property
+    def outlines(self) -> PolygonLayer:
+        """The outlines being made."""
+        return self.layers[OUTLINES]
+
+    @property
+    def crs(self) -> CRS:
+        """Of all layers."""
+        return self.outlines.crs
+
+
+@contextmanager
+def snapshot(path: str) -> Iterator[Path]:
+    """A copy of a session as it is now, under the same name in a folder of its own, that goes when the block ends.
+
+    The session may be open in QGIS, left over from a crash, or in a folder that nobody may write to; it is not changed.
+
+    Raises
+    ------
+    EngineError
+        ``file_missing``, ``not_a_review`` for what is no session, ``review_format`` for one of another version.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise EngineError("file_missing", f"There is no file {path}.")
+    with tempfile.TemporaryDirectory(prefix="rock-glacier-review-") as folder:
+        place = Path(folder) / source.name
+        try:
+            _copy(source, place)
+            found = dict(_rows(place, f"SELECT key, value FROM {SETTINGS}")).get("format")
+        except sqlite3.Error as error:
+            raise EngineError("not_a_review", f"{path} is not a review session. ({error})") from error
+        if found != FORMAT:
+            raise EngineError(
+                "review_format",
+                f"{path} is a review session of format {found}, this engine knows format {FORMAT}. Use the version that made it.",
+            )
+        yield place
+
+
+def _copy(source: Path, place: Path) -> None:
+    """Copy a database with what is in its side files, none of which is made anew beside it."""
+    with open(source, "rb") as file:
+        header = file.read(20)
+    alone = header[18:19] == bytes([WRITE_AHEAD]) and not source.with_name(source.name + "-wal").exists()
+    try:
+        address = f"{source.absolute().as_uri()}?{'immutable=1' if alone else 'mode=ro'}"
+        with closing(sqlite3.connect(address, uri=True)) as there, closing(sqlite3.connect(place)) as here:
+            there.backup(here)
+    except sqlite3.OperationalError:  # its side files want a writer first, which its folder may not allow
+        place.unlink(missing_ok=True)
+        for suffix in ("", *SIDE_FILES):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(source.with_name(source.name + suffix), place.with_name(place.name + suffix))
+    with closing(sqlite3.connect(place)) as here:
+        here.execute("PRAGMA journal_mode = DELETE")
+
+
+def _rows(place: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(place)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def check_saved(path: str, place: Path) -> None:
+    """Refuse a session whose latest edits are in its journal alone.
+
+    Raises
+    ------
+    EngineError
+        ``review_unsaved``.
+    """
+    ((count,),) = _rows(place, f"SELECT count(DISTINCT command) FROM {JOURNAL} WHERE saved = 0 AND undone = 0")
+    if count:
+        raise EngineError(
+            "review_unsaved",
+            f"{path} holds edits that are not in its layers yet ({count}): it is open in the review dock, or QGIS ended without saving. "
+            "Open it in the dock, save it, and run this again.",
+        )
+
+
+def read_session(place: Path) -> Session:
+    """A session from a :func:`snapshot`."""
+    journal = [dict(zip(JOURNAL_COLUMNS, row, strict=True)) for row in read_journal(place)]
+    settings = dict(_rows(place, f"SELECT key, value FROM {SETTINGS}"))
+    return Session({name: _read_layer(place, name) for name in GEOMETRY_TYPES}, journal, settings)
+
+
+def read_journal(place: Path) -> list[tuple[Any, ...]]:
+    """The rows of a journal in their order, columns as in :data:`JOURNAL_COLUMNS`."""
+    return _rows(place, f"SELECT {', '.join(JOURNAL_COLUMNS)} FROM {JOURNAL} ORDER BY id")
+
+
+def _read_layer(place: Path, name: str) -> PolygonLayer:
+    try:
+        meta, _, wkb, values = pyogrio.raw.read(place, layer=name, force_2d=True)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise EngineError("not_a_review", f"{place.name} lacks the layer {name} of a review session. ({error})") from error
+    fields = {}
+    for field, kind, column in zip(meta["fields"], meta["dtypes"], values, strict=True):
+        whole = str(kind).startswith("int") and column.dtype.kind == "f"  # of whole numbers, some empty
+        fields[field] = np.ma.array(np.nan_to_num(column).astype(kind), mask=np.isnan(column)) if whole else column
+    return PolygonLayer(shapely.from_wkb(wkb), CRS.from_user_input(meta["crs"]), fields)
+
+
+def write_session(place: Path, session: Session) -> None:
+    """Write a session into a new file that is not yet anybody's (:func:`engine.outputs.whole_file`)."""
+    for number, (name, geometry_type) in enumerate(GEOMETRY_TYPES.items()):
+        layer = session.layers[name]
+        fields = {field: _of_kind(column, KINDS.get(field)) for field, column in layer.fields.items()}
+        layer = PolygonLayer(layer.geometries, layer.crs, fields)
+        write_layer(place, layer, name, geometry_type, "GPKG", append=number > 0)
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute(JOURNAL_DDL)
+        connection.execute(SETTINGS_DDL)
+        marks = ", ".join("?" * len(JOURNAL_COLUMNS))
+        connection.executemany(
+            f"INSERT INTO {JOURNAL} ({', '.join(JOURNAL_COLUMNS)}) VALUES ({marks})",
+            [[row[name] for name in JOURNAL_COLUMNS] for row in session.journal],
+        )
+        connection.executemany(f"INSERT INTO {SETTINGS} (key, value) VALUES (?, ?)", list(session.settings.items()))
+
+
+def _of_kind(column: Column, kind: str | None) -> NDArray[Any]:
+    """A column as a field of a kind is written, empty ones masked or None; others as they are."""
+    if kind == "text":
+        return texts(column)
+    if kind is None:
+        return writable(column)
+    values = numbers(column)
+    empty = np.isnan(values)
+    return np.ma.array(np.where(empty, 0, values).astype(np.int32 if kind == "integer" else np.float64), mask=empty)
