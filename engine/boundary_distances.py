@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import shapely
@@ -39,6 +39,7 @@ SECTION_FIGURES = {
 """The same of their sections."""
 
 _Figures = dict[str, NDArray[np.float64]]
+T = TypeVar("T")
 
 AT_ONCE = 100
 """Pairs that a thread takes at a time."""
@@ -71,16 +72,44 @@ def boundary_distances(
     name of :data:`BOUNDARY_FIGURES` -> (n,)
     """
     figures = {name: np.full(len(reference), np.nan) for name in BOUNDARY_FIGURES}
+    for indices, piece in _in_metres(_compared, predicted, reference, crs, pixel_size, check):
+        for name, values in figures.items():
+            values[indices] = piece[name]
+    return figures
+
+
+def mean_boundary_distances(
+    predicted: NDArray[np.object_],
+    reference: NDArray[np.object_],
+    crs: CRS,
+    pixel_size: float,
+    check: Callable[[], None] = lambda: None,
+) -> NDArray[np.float64]:
+    """The figure ``mean_m`` of :func:`boundary_distances` alone, (n,) metres, in a third of the time; parameters as there."""
+    means = np.full(len(reference), np.nan)
+    for indices, piece in _in_metres(_mean_distances, predicted, reference, crs, pixel_size, check):
+        means[indices] = piece
+    return means
+
+
+def _in_metres(
+    measure: Callable[[NDArray[np.object_], NDArray[np.object_], float], T],
+    predicted: NDArray[np.object_],
+    reference: NDArray[np.object_],
+    crs: CRS,
+    pixel_size: float,
+    check: Callable[[], None],
+) -> Iterator[tuple[NDArray[np.intp], T]]:
+    """Some of the pairs at a time, and what is measured of them on a map in metres."""
     for indices, local, references in local_maps(reference, crs):
         predictions = predicted[indices] if local == crs else reproject(predicted[indices], crs, local)
 
-        def compared(part: slice, ours: NDArray[np.object_] = predictions, theirs: NDArray[np.object_] = references) -> _Figures:
-            return _compared(ours[part], theirs[part], pixel_size)
+        def measured(part: slice, ours: NDArray[np.object_] = predictions, theirs: NDArray[np.object_] = references) -> T:
+            return measure(ours[part], theirs[part], pixel_size)
 
-        measured = in_threads(compared, len(indices), AT_ONCE, check)
-        for name, values in figures.items():
-            values[indices] = np.concatenate([piece[name] for piece in measured])
-    return figures
+        pieces = in_threads(measured, len(indices), AT_ONCE, check)
+        for number, piece in enumerate(pieces):
+            yield indices[number * AT_ONCE : (number + 1) * AT_ONCE], piece
 
 
 @dataclass(frozen=True)
@@ -205,6 +234,13 @@ def _compared(predicted: NDArray[np.object_], reference: NDArray[np.object_], pi
     figures["signed_mean_m"] = _means(signed, ours.weight, ours.owner, count)
     figures["signed_median_m"] = _quantiles(signed, ours.weight, ours.owner, count, 0.5)
     return figures
+
+
+def _mean_distances(predicted: NDArray[np.object_], reference: NDArray[np.object_], pixel_size: float) -> NDArray[np.float64]:
+    ours, theirs = _Boundaries.of(predicted, pixel_size), _Boundaries.of(reference, pixel_size)
+    both = np.concatenate([ours.distances_to(theirs), theirs.distances_to(ours)])
+    weight, owner = np.concatenate([ours.weight, theirs.weight]), np.concatenate([ours.owner, theirs.owner])
+    return _means(both, weight, owner, len(predicted))
 
 
 def _boundary_iou(predicted: NDArray[np.object_], reference: NDArray[np.object_], widths: Mapping[str, float]) -> _Figures:

@@ -35,6 +35,8 @@ from jobs import (
     PostprocessJob,
     PrepareJob,
     SplitJob,
+    StartReviewJob,
+    UpdateReviewJob,
 )
 
 TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of texts"}
@@ -216,6 +218,26 @@ def _check_estimate_area(job: EstimateAreaJob) -> None:
     _check_ending(job.json, (".json",), "the numbers are written as")
 
 
+def _check_start_review(job: StartReviewJob) -> None:
+    _hold(job, "tile_size", job.tile_size > 0, "must be a size in metres, more than 0")
+    _hold(job, "sliver", 0 <= job.sliver < 1, "must be a share of 0 or more, below 1")
+    others = (job.manual, job.restricted, job.area_of_interest, job.imagery, job.probability, job.dem)
+    _check_files(job.predicted, {"output": job.output}, *others)
+    _check_session(job.output)
+
+
+def _check_update_review(job: UpdateReviewJob) -> None:
+    _hold(job, "session", bool(job.session), "must name a review session")
+    new = [path for path in (job.predicted, job.manual, job.probability) if path]
+    _hold(job, "predicted", bool(new), "must name new outlines, unless manual or probability are given")
+    _check_files(new[0], {"output": job.output}, *new[1:])
+    _check_session(job.output)
+
+
+def _check_session(path: str) -> None:
+    _check_ending(path, (".gpkg",), "a review session is written as")
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     PrepareJob: _check_prepare,
     DetectJob: _check_detect,
@@ -229,6 +251,8 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     CompareInventoriesJob: _check_compare_inventories,
     DesignSampleJob: _check_design_sample,
     EstimateAreaJob: _check_estimate_area,
+    StartReviewJob: _check_start_review,
+    UpdateReviewJob: _check_update_review,
 }
 
 

@@ -146,6 +146,19 @@ def check_saved(path: str, place: Path) -> None:
         )
 
 
+def decided_in(path: str) -> int:
+    """How many outlines of a session somebody has judged or touched; 0 for what is no session."""
+    if not Path(path).is_file():
+        return 0
+    try:
+        with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            touched = f"SELECT uid FROM {OUTLINES} WHERE status <> 'unreviewed' UNION SELECT uid FROM {JOURNAL} WHERE undone = 0"
+            ((count,),) = connection.execute(f"SELECT count(*) FROM ({touched})")
+    except sqlite3.Error:
+        return 0
+    return int(count)
+
+
 def read_session(place: Path) -> Session:
     """A session from a :func:`snapshot`."""
     journal = [dict(zip(JOURNAL_COLUMNS, row, strict=True)) for row in read_journal(place)]
@@ -177,21 +190,37 @@ def write_session(place: Path, session: Session) -> None:
         fields = {field: _of_kind(column, KINDS.get(field)) for field, column in layer.fields.items()}
         layer = PolygonLayer(layer.geometries, layer.crs, fields)
         write_layer(place, layer, name, geometry_type, "GPKG", append=number > 0)
+    try:
+        _write_tables(place, session)
+    except sqlite3.Error as error:
+        raise OSError(str(error)) from error
+
+
+def _write_tables(place: Path, session: Session) -> None:
+    """Journal and settings, registered so that GDAL and QGIS list them; and whether the layers were written to their end."""
     with closing(sqlite3.connect(place)) as connection, connection:
-        connection.execute(JOURNAL_DDL)
-        connection.execute(SETTINGS_DDL)
+        for table, definition in ((JOURNAL, JOURNAL_DDL), (SETTINGS, SETTINGS_DDL)):
+            connection.execute(definition)
+            connection.execute("INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES (?, 'attributes', ?)", (table, table))
         marks = ", ".join("?" * len(JOURNAL_COLUMNS))
         connection.executemany(
             f"INSERT INTO {JOURNAL} ({', '.join(JOURNAL_COLUMNS)}) VALUES ({marks})",
             [[row[name] for name in JOURNAL_COLUMNS] for row in session.journal],
         )
         connection.executemany(f"INSERT INTO {SETTINGS} (key, value) VALUES (?, ?)", list(session.settings.items()))
+        for name in (OUTLINES, RESTRICTED):
+            connection.execute(f"CREATE INDEX {name}_uid ON {name} (uid)")
+        for name, layer in session.layers.items():
+            ((count,),) = connection.execute(f"SELECT count(*) FROM {name}")
+            ((indexed,),) = connection.execute(f"SELECT count(*) FROM rtree_{name}_geom")
+            if count != len(layer) or indexed != (~(shapely.is_missing(layer.geometries) | shapely.is_empty(layer.geometries))).sum():
+                raise OSError(f"the layer {name} is incomplete")
 
 
 def _of_kind(column: Column, kind: str | None) -> NDArray[Any]:
     """A column as a field of a kind is written, empty ones masked or None; others as they are."""
     if kind == "text":
-        return texts(column)
+        return column if all(value is None or isinstance(value, str) for value in column) else texts(column)
     if kind is None:
         return writable(column)
     values = numbers(column)

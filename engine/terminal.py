@@ -245,6 +245,25 @@ def _fall_lines_summary(result: Mapping[str, Any]) -> list[str]:
     return [f"{result['output']}: {result['count']} fall lines{without}"]
 
 
+def _start_review_summary(result: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{result['output']}: {result['count']} outlines to review, {result['predicted']} predicted, {result['missed']} manual ones missed"
+    ]
+    if result["relations"] is not None:
+        lines.append("by relation: " + ", ".join(f"{count} {kind}" for kind, count in result["relations"].items()))
+    lines.append(f"{result['suspects']} may hold several rock glaciers; {result['restricted']} restricted outlines")
+    return [*lines, f"{result['tiles']} tiles of {result['tile_size']:.0f} m to search"]
+
+
+def _update_review_summary(result: Mapping[str, Any]) -> list[str]:
+    if result["is_unchanged"]:
+        return [f"{result['output']}: nothing has changed"]
+    names = ("found", "lost", "moved", "unchanged", "decided")
+    lines = [f"{result['output']}: {result['count']} outlines, {result['undecided']} of them to review"]
+    lines += [f"{side}: " + ", ".join(f"{result[side][name]} {name}" for name in names) for side in ("predicted", "manual")]
+    return lines
+
+
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
     columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
     rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
@@ -275,6 +294,8 @@ SUMMARIES = {
     "assess": _assess_summary,
     "export_inventory": _export_inventory_summary,
     "import_inventory": _import_inventory_summary,
+    "start_review": _start_review_summary,
+    "update_review": _update_review_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,
 }

@@ -28,6 +28,8 @@ from jobs import (
     PostprocessJob,
     PrepareJob,
     SplitJob,
+    StartReviewJob,
+    UpdateReviewJob,
     from_json,
     to_json,
 )
@@ -44,6 +46,8 @@ ASSESS = AssessJob("outlines.gpkg", "reference.gpkg", json="accuracy.json")
 COMPARE = CompareInventoriesJob(("older.gpkg", "newer.gpkg"), "changes.gpkg")
 DESIGN = DesignSampleJob("outlines.gpkg", "points.gpkg")
 ESTIMATE = EstimateAreaJob("points.gpkg")
+START = StartReviewJob("outlines.gpkg", "review.gpkg", manual="manual.gpkg")
+UPDATE = UpdateReviewJob("review.gpkg", "review.gpkg", predicted="outlines.gpkg")
 JOBS = (
     PREPARE,
     DETECT,
@@ -57,6 +61,8 @@ JOBS = (
     DESIGN,
     ESTIMATE,
     FALL_LINES,
+    START,
+    UPDATE,
     ModelsJob(),
     DoctorJob(("models",)),
 )
@@ -162,6 +168,10 @@ def test_every_command_has_a_job() -> None:
         (DESIGN, {"ring_width": -1.0}),
         (DESIGN, {"allocation": "equal"}),
         (DESIGN, {"anticipated_rest": 1.1}),
+        (START, {"tile_size": 0.0}),
+        (START, {"sliver": 1.0}),
+        (UPDATE, {"session": ""}),
+        (UPDATE, {"predicted": None}),
     ],
     ids=str,
 )
@@ -195,6 +205,8 @@ def test_permafrost_classes_are_read_before_the_work() -> None:
         (ASSESS, {"output": "reference.gpkg"}),
         (COMPARE, {"output": "newer.gpkg"}),
         (ESTIMATE, {"table": "points.gpkg"}),
+        (START, {"output": "manual.gpkg"}),
+        (UPDATE, {"output": "outlines.gpkg"}),
         (FALL_LINES, {"output": "dem.tif"}),
     ],
     ids=str,
@@ -234,6 +246,8 @@ def test_two_outputs_do_not_share_a_file() -> None:
         (DETECT, {"probability": "p.png"}),
         (POSTPROCESS, {"output": "a"}),
         (ASSESS, {"report": "a.pdf"}),
+        (START, {"output": "review.geojson"}),
+        (UPDATE, {"output": "review.shp"}),
     ],
     ids=str,
 )
