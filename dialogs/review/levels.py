@@ -141,7 +141,6 @@ class Levels:
         outline = QgsGeometry.collectGeometry([QgsGeometry(polygon) for polygon in polygons])
         if outline.isEmpty():
             return QgsGeometry.fromWkt("MULTIPOLYGON EMPTY")
-        outline = outline.simplify(SIMPLIFIED * abs(self._geotransform[1] or self._geotransform[2]))
         if not outline.isGeosValid():
             outline = outline.makeValid()
         if not self._others.isEmpty():
@@ -229,7 +228,7 @@ def _rings(values: np.ndarray, levels: Sequence[float]) -> list[list[np.ndarray]
     fixed = ",".join(repr(level) for level in sorted(rings))
     gdal.ContourGenerateEx(raster.GetRasterBand(1), layer, options=[f"FIXED_LEVELS={fixed}", "ELEV_FIELD=0"])
     for feature in layer:
-        line = bytes(feature.GetGeometryRef().ExportToWkb(ogr.wkbNDR))
+        line = bytes(feature.GetGeometryRef().Simplify(SIMPLIFIED).ExportToWkb(ogr.wkbNDR))
         # behind byte order, type and count of a LineString
         rings[feature.GetField(0)].append(np.frombuffer(line, "<f8", offset=9).reshape(-1, 2) - 1.0)
     return [rings[float(level)] for level in levels]
