@@ -1,4 +1,4 @@
-"""The figures of the accuracy report, as they go into a paper: 170 mm wide, sans-serif, colours for the colour-blind.
+"""The figures of the accuracy report, and what all figures share. As they go into a paper: 170 mm wide, sans-serif, for the colour-blind.
 
 Source
 ------
@@ -105,15 +105,15 @@ def areas(
     ------
     Lin et al. (2024), Figures 9 and 11.
     """
-    figure = _new_figure(78)
+    figure = new_figure(78)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     _scatter(left, reference_km2, predicted_km2, regression)
     deviation = 100 * (predicted_km2 - reference_km2) / reference_km2
     _boxes(right, {f"{name}\n{bounds}": deviation[size_class == index] for index, (name, bounds) in enumerate(size_classes)})
     right.set_xlabel("Size class, reference area (km²)")
     right.set_ylabel("Area deviation (%)")
-    _letter(left, "a")
-    _letter(right, "b")
+    panel_letter(left, "a")
+    panel_letter(right, "b")
     return figure
 
 
@@ -122,7 +122,7 @@ def _scatter(axes: Axes, reference: Array, predicted: Array, regression: Mapping
     axes.set_xlabel("Reference area (km²)")
     axes.set_ylabel("Predicted area (km²)")
     if not len(both):
-        _nothing(axes, "no correspondence")
+        empty_panel(axes, "no correspondence")
         return
     logarithmic = both.max() > 30 * both.min()
     low, high = (both.min() / 1.4, both.max() * 1.4) if logarithmic else (0.0, both.max() * 1.06)
@@ -141,9 +141,9 @@ def _scatter(axes: Axes, reference: Array, predicted: Array, regression: Mapping
             x[inside] if logarithmic else x, y[inside] if logarithmic else y, color=ORANGE, linewidth=1.1, label="regression", zorder=3
         )
         sign = "+" if intercept >= 0 else "−"
-        text = f"y = {slope:.3f} x {sign} {abs(intercept):.4f}\nR² = {r2:.3f}\nn = {_thousands(len(reference))}"
+        text = f"y = {slope:.3f} x {sign} {abs(intercept):.4f}\nR² = {r2:.3f}\nn = {thousands(len(reference))}"
     else:
-        text = f"n = {_thousands(len(reference))}"
+        text = f"n = {thousands(len(reference))}"
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.set_box_aspect(1)
@@ -189,9 +189,9 @@ def _boxes(axes: Axes, labelled: Mapping[str, Array]) -> None:
     axes.set_ylim(shown_bottom, shown_top)
     for position, group in enumerate(groups):
         beyond = int(np.sum((group > shown_top) | (group < shown_bottom)))
-        note = f"\n{_thousands(beyond)} beyond" if beyond else ""
+        note = f"\n{thousands(beyond)} beyond" if beyond else ""
         axes.annotate(
-            f"n = {_thousands(len(group))}{note}", (position, 1), (0, 2), ("data", "axes fraction"), textcoords="offset points",
+            f"n = {thousands(len(group))}{note}", (position, 1), (0, 2), ("data", "axes fraction"), textcoords="offset points",
             ha="center", va="bottom", fontsize=7, linespacing=1.2,
         )  # fmt: skip
     axes.set_xlim(-0.6, len(groups) - 0.4)
@@ -207,7 +207,7 @@ def boundaries(signed_m: Array, distances_m: Mapping[str, Array], sections_m: Ma
     distances_m : label -> (n,) metres
     sections_m : section of the boundary -> (n,) metres, NaN where unknown; without sections there is no (c)
     """
-    figure = _new_figure(130 if sections_m else 70)
+    figure = new_figure(130 if sections_m else 70)
     panels = figure.subplot_mosaic("ab;cc" if sections_m else "ab", width_ratios=(1.15, 1))
     _signed_histogram(panels["a"], signed_m)
     _cumulated(panels["b"], distances_m)
@@ -216,7 +216,7 @@ def boundaries(signed_m: Array, distances_m: Mapping[str, Array], sections_m: Ma
         panels["c"].set_xlabel("Section of the reference boundary")
         panels["c"].set_ylabel("Mean signed boundary distance (m)")
     for letter, axes in panels.items():
-        _letter(axes, letter)
+        panel_letter(axes, letter)
     return figure
 
 
@@ -225,7 +225,7 @@ def _signed_histogram(axes: Axes, signed: Array) -> None:
     axes.set_ylabel("Share of correspondences (%)")
     signed = signed[np.isfinite(signed)]
     if not len(signed):
-        _nothing(axes, "no boundary to compare")
+        empty_panel(axes, "no boundary to compare")
         return
     reach = max(float(np.quantile(np.abs(signed), 0.99)), 1e-3)
     half = int(np.clip(np.sqrt(len(signed)), 5, 30))
@@ -242,7 +242,7 @@ def _signed_histogram(axes: Axes, signed: Array) -> None:
     axes.set_xlim(edges[0], edges[-1])
     for x, words, side in ((0.02, "predicted inside\nreference", "left"), (0.98, "predicted outside\nreference", "right")):
         axes.text(x, 0.98, words, transform=axes.transAxes, ha=side, va="top", fontsize=7, color=GREY)
-    axes.set_title(f"median {median:+.1f} m, n = {_thousands(len(signed))}".replace("-", "−"), fontsize=7)
+    axes.set_title(f"median {median:+.1f} m, n = {thousands(len(signed))}".replace("-", "−"), fontsize=7)
 
 
 def _cumulated(axes: Axes, distances: Mapping[str, Array]) -> None:
@@ -250,7 +250,7 @@ def _cumulated(axes: Axes, distances: Mapping[str, Array]) -> None:
     axes.set_ylabel("Share of correspondences (%)")
     known = {label: np.sort(values[np.isfinite(values)]) for label, values in distances.items()}
     if not any(len(values) for values in known.values()):
-        _nothing(axes, "no boundary to compare")
+        empty_panel(axes, "no boundary to compare")
         return
     reach = max(float(np.quantile(values, 0.95)) for values in known.values() if len(values))
     count = max(map(len, known.values()))
@@ -260,7 +260,7 @@ def _cumulated(axes: Axes, distances: Mapping[str, Array]) -> None:
         axes.step(np.append(0, values), 100 * np.arange(len(values) + 1) / len(values), where="post", color=colour, label=label)
     axes.set_xlim(0, max(1.05 * reach, 1e-3))
     axes.set_ylim(0, 102)
-    axes.legend(loc="best" if count <= FEW else "lower right", title=f"n = {_thousands(count)}", title_fontsize=7, alignment="left")
+    axes.legend(loc="best" if count <= FEW else "lower right", title=f"n = {thousands(count)}", title_fontsize=7, alignment="left")
 
 
 def correspondences(
@@ -283,7 +283,7 @@ def correspondences(
     stretch = _stretch(bounds, crs)
     tall_mm = float(np.clip(MAP_WIDTH_MM * stretch * (bounds[3] - bounds[1]) / (bounds[2] - bounds[0]), 70, 120))
     bounds = _filled(bounds, stretch, MAP_WIDTH_MM / tall_mm)
-    figure = _new_figure(tall_mm + 22)
+    figure = new_figure(tall_mm + 22)
     axes = figure.subplots()
     axes.set_aspect(stretch)
     axes.set_xlim(bounds[0], bounds[2])
@@ -297,10 +297,10 @@ def correspondences(
     for level, kind in enumerate(KIND_COLOURS, start=2):
         filled, lined = predicted[kinds[0] == kind], reference[kinds[1] == kind]
         if len(filled) or len(lined):
-            label = f"{kind} ({_thousands(len(lined))} | {_thousands(len(filled))})"
+            label = f"{kind} ({thousands(len(lined))} | {thousands(len(filled))})"
             handles.append((_draw_dots if dots else _draw_outlines)(axes, filled, lined, kind, level, label, len(outlines)))
     if not len(outlines):
-        _nothing(axes, "no outline")
+        empty_panel(axes, "no outline")
     for spine in axes.spines.values():
         spine.set_visible(True)
     _graticule(axes, bounds, crs)
@@ -451,19 +451,22 @@ def _north_arrow(axes: Axes, bounds: Array, crs: CRS, stretch: float) -> None:
     )  # fmt: skip
 
 
-def _new_figure(height_mm: float) -> Figure:
+def new_figure(height_mm: float) -> Figure:
+    """An empty figure of the width of all."""
     from matplotlib.figure import Figure  # noqa: PLC0415 heavy
 
     return Figure(figsize=(WIDTH_IN, height_mm / 25.4), layout="constrained")
 
 
-def _letter(axes: Axes, letter: str) -> None:
+def panel_letter(axes: Axes, letter: str) -> None:
+    """Name a panel of a figure."""
     axes.annotate(
         letter, (0, 1), (-28, 6), "axes fraction", textcoords="offset points", fontsize=10, fontweight="bold", ha="left", va="bottom"
     )
 
 
-def _nothing(axes: Axes, why: str) -> None:
+def empty_panel(axes: Axes, why: str) -> None:
+    """Say why a panel shows nothing."""
     axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=GREY)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -473,5 +476,6 @@ def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _thousands(count: int) -> str:
+def thousands(count: int) -> str:
+    """A count as it is written in a figure."""
     return f"{count:,}".replace(",", " ")

@@ -130,6 +130,13 @@ def shared_ground(
     return candidates[area > 0], area[area > 0]
 
 
+def pair_iou(first: NDArray[np.object_], second: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Shared over joint area of pairs of polygons (n,) on one map, measured on that map: (n,), 0-1, NaN where both are empty."""
+    shared = shapely.area(shapely.intersection(first, second))
+    joint = shapely.area(first) + shapely.area(second) - shared
+    return np.asarray(np.divide(shared, joint, out=np.full(len(joint), np.nan), where=joint > 0))
+
+
 def areas_m2(outlines: NDArray[np.object_], crs: CRS, check: Callable[[], None] = lambda: None) -> NDArray[np.float64]:
     """Areas of outlines (n,) on the ellipsoid, square metres."""
     return np.concatenate([np.empty(0), *in_threads(lambda part: geodesic_area(outlines[part], crs), len(outlines), AT_ONCE, check)])

@@ -1,4 +1,4 @@
-"""The accuracy report: one page of HTML that needs nothing else, to be read, printed and archived."""
+"""Reports: one page of HTML that needs nothing else, to be read, printed and archived."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ IN_WORDS = {
 
 
 def page(numbers: Mapping[str, Any], to_look_at: Sequence[Mapping[str, Any]], figures: Mapping[str, bytes]) -> str:
-    """The report as HTML.
+    """The accuracy report as HTML.
 
     Parameters
     ----------
@@ -63,6 +63,20 @@ def page(numbers: Mapping[str, Any], to_look_at: Sequence[Mapping[str, Any]], fi
     to_look_at : rows of :func:`engine.accuracy.correspondence_table`, the largest differences first
     figures : name -> SVG
     """
+    return filled_template(
+        "accuracy.html",
+        figures,
+        **numbers,
+        to_look_at=to_look_at,
+        rules=MATCH_RULES,
+        confusion=confusion_table(numbers["objects"][numbers["settings"]["match_rule"]]),
+        kinds_in_words=KINDS_IN_WORDS,
+        size_ranges=dict(zip(SIZE_CLASSES, size_ranges(), strict=True)),
+    )
+
+
+def filled_template(template: str, figures: Mapping[str, bytes], **values: Any) -> str:
+    """A page of resources/report with its values and its figures, name -> SVG."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 heavy
 
     environment = Environment(
@@ -70,15 +84,7 @@ def page(numbers: Mapping[str, Any], to_look_at: Sequence[Mapping[str, Any]], fi
     )
     environment.filters |= {"number": number, "percent": percent, "interval": interval, "count": count, "in_words": in_words}
     images = {name: "data:image/svg+xml;base64," + base64.b64encode(content).decode() for name, content in figures.items()}
-    return environment.get_template("accuracy.html").render(
-        **numbers,
-        to_look_at=to_look_at,
-        figures=images,
-        rules=MATCH_RULES,
-        confusion=confusion_table(numbers["objects"][numbers["settings"]["match_rule"]]),
-        kinds_in_words=KINDS_IN_WORDS,
-        size_ranges=dict(zip(SIZE_CLASSES, size_ranges(), strict=True)),
-    )
+    return environment.get_template(template).render(**values, figures=images)
 
 
 def size_ranges() -> list[str]:
