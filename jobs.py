@@ -407,7 +407,9 @@ class SamplesJob:
 
     ``outlines`` with a field ``status``, as a review session has them: accepted, edited and added ones are rock glaciers, rejected ones
     background, others unknown. ``negatives``: polygons of look-alikes. ``recipe``: spatial ``blocks``; ``paper`` (Lin et al. 2024);
-    ``hu`` (Hu et al. 2023). ``images`` and ``masks``: folders of chips instead of stacks and outlines.
+    ``hu`` (Hu et al. 2023). ``resolution`` in metres, ``size`` (pixels along a sample's side), ``validation_share`` (0-1) and
+    ``background`` (negative samples for each positive one, filled up with random background): None = as the recipe has them.
+    ``images`` and ``masks``: folders of chips (.png) instead of stacks and outlines; ``negatives`` is then a folder of chips, too.
     """
 
     command: ClassVar[str] = "samples"
@@ -421,7 +423,9 @@ class SamplesJob:
     masks: Optional[str] = None
     recipe: str = "blocks"
     resolution: Optional[float] = None
+    size: Optional[int] = None
     validation_share: Optional[float] = None
+    background: Optional[float] = None
     contact_sheet: Optional[str] = None
     seed: int = 1
 

@@ -273,6 +273,11 @@ HELP = {
     ("samples", "masks"): "folder of their masks, of the same names",
     ("samples", "recipe"): "how samples are laid out and split: spatial blocks, as in Lin et al. 2024, as in Hu et al. 2023",
     ("samples", "resolution"): "ground sampling distance of the samples, metres; that of the recipe when not given",
+    ("samples", "size"): "pixels along the side of a sample; as the recipe has it when not given",
+    (
+        "samples",
+        "background",
+    ): "negative samples for each positive one, filled up with random background; as the recipe has it when not given",
     ("samples", "validation_share"): "share of the samples that is kept for validation, 0-1; that of the recipe when not given",
     ("samples", "contact_sheet"): "picture of samples to look at before training, to write (.png)",
     ("samples", "seed"): "number that the random choice starts from",

@@ -81,7 +81,7 @@ def detect(job: DetectJob, reporter: Reporter) -> dict[str, Any]:
     threshold = card.threshold if job.threshold is None else job.threshold
     with rasters.open_raster(job.input) as dataset, rasterio.Env(GDAL_CACHEMAX=_cache_bytes(dataset)):
         channels = choose_channels(dataset.descriptions, card, job.input)
-        nir_is_empty = check_stack(dataset, channels, card)
+        nir_is_empty = check_stack(dataset, channels, card.name)
         if channels.absent or nir_is_empty:
             reporter.info(f"The stack has no near-infrared values; the model {card.name} works from red, green and blue alone.")
         own = Grid.of(dataset)

@@ -96,6 +96,42 @@ def whole_set(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(workplace, ignore_errors=True)
 
 
+@contextmanager
+def whole_folder(path: str | os.PathLike[str], table: str) -> Iterator[Path]:
+    """A new folder to fill; it takes ``path``'s name only when the block ends without an error.
+
+    It is hidden, beside ``path``, until then. A folder that is there already is replaced when it is empty or holds a file of the
+    name ``table``, that is, when it is an earlier output of the same kind.
+
+    Raises
+    ------
+    EngineError
+        ``output_folder`` when a folder with something else in it, or a file, is in the way; as :func:`whole_file`.
+    """
+    target = Path(path).absolute()
+    if target.exists() and not target.is_dir():
+        raise EngineError("output_folder", f"The output {target} is a file. Give the name of a folder.")
+    if target.is_dir() and any(target.iterdir()) and not (target / table).exists():
+        raise EngineError("output_folder", f"The folder {target} holds other files. Give the name of a new or an empty folder.")
+    workplace = _workplace(target, is_folder=True)
+    try:
+        (workplace / target.name).mkdir()
+        yield workplace / target.name
+        _flush_to_disk(workplace / target.name / table)
+        if target.exists():
+            os.replace(target, workplace / "replaced")
+        try:
+            os.replace(workplace / target.name, target)
+        except OSError:
+            if (workplace / "replaced").exists():
+                os.replace(workplace / "replaced", target)
+            raise
+    except OSError as error:
+        raise write_error(error, workplace / target.name / table, target) from error
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
 def _put_in_place(new: list[Path], folder: Path, aside: Path) -> None:
     """Move files into a folder; where one cannot be moved, everything is as it was."""
     aside.mkdir()
@@ -117,11 +153,11 @@ def _put_in_place(new: list[Path], folder: Path, aside: Path) -> None:
         raise
 
 
-def _workplace(target: Path) -> Path:
+def _workplace(target: Path, is_folder: bool = False) -> Path:
     """A new hidden folder beside ``target``."""
     if not target.parent.is_dir():
         raise EngineError("output_folder", f"The output folder {target.parent} does not exist. Create it or choose another one.")
-    if target.is_dir():
+    if target.is_dir() and not is_folder:
         raise EngineError("output_folder", f"The output {target} is a folder. Give a file name.")
     try:
         return Path(tempfile.mkdtemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent))

@@ -21,6 +21,7 @@ from jobs import (
     MATCH_RULES,
     PERMAFROST_ACTIONS,
     PERMAFROST_PRESETS,
+    SAMPLE_RECIPES,
     SENSORS,
     AssessJob,
     AttributesJob,
@@ -34,6 +35,7 @@ from jobs import (
     Job,
     PostprocessJob,
     PrepareJob,
+    SamplesJob,
     SplitJob,
     StartReviewJob,
     UpdateReviewJob,
@@ -238,6 +240,24 @@ def _check_session(path: str) -> None:
     _check_ending(path, (".gpkg",), "a review session is written as")
 
 
+def _check_samples(job: SamplesJob) -> None:
+    _hold(job, "recipe", job.recipe in SAMPLE_RECIPES, f"must be one of {', '.join(SAMPLE_RECIPES)}")
+    _hold(job, "resolution", job.resolution is None or job.resolution > 0, "must be a pixel size in metres, more than 0")
+    _hold(job, "size", job.size is None or 16 <= job.size <= 4096, "must be 16 to 4096 pixels")
+    share = job.validation_share
+    _hold(job, "validation_share", share is None or 0 <= share < 1, "must be a share of 0 or more, below 1")
+    _hold(job, "background", job.background is None or job.background >= 0, "must be a number of samples for each positive one, 0 or more")
+    if job.images is None:
+        _hold(job, "stacks", bool(job.stacks), "must name one spectral stack or more")
+        _hold(job, "outlines", bool(job.outlines), "must name the outlines")
+    else:
+        _hold(job, "images", not job.stacks and not job.outlines, "cannot go together with stacks and outlines: give one or the other")
+        _hold(job, "masks", bool(job.masks), "must name the folder of the masks of the chips")
+    inputs = [*job.stacks, job.outlines, job.negatives, job.images, job.masks]
+    _check_files(inputs[0] or str(job.images), {"output": job.output, "contact_sheet": job.contact_sheet}, *inputs)
+    _check_ending(job.contact_sheet, (".png",), "the contact sheet is written as")
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     PrepareJob: _check_prepare,
     DetectJob: _check_detect,
@@ -251,6 +271,7 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     CompareInventoriesJob: _check_compare_inventories,
     DesignSampleJob: _check_design_sample,
     EstimateAreaJob: _check_estimate_area,
+    SamplesJob: _check_samples,
     StartReviewJob: _check_start_review,
     UpdateReviewJob: _check_update_review,
 }

@@ -191,8 +191,10 @@ def new_geotiff(path: str | os.PathLike[str], grid: Grid, names: Sequence[str]) 
 
 
 @contextmanager
-def write_geotiff(place: Path, grid: Grid, names: Sequence[str]) -> Iterator[DatasetWriter]:
-    """As :func:`new_geotiff`, at a place that is not yet anybody's output.
+def write_geotiff(
+    place: Path, grid: Grid, names: Sequence[str], dtype: str = "float32", nodata: float = math.nan
+) -> Iterator[DatasetWriter]:
+    """As :func:`new_geotiff`, at a place that is not yet anybody's output, and of any type.
 
     Raises
     ------
@@ -209,14 +211,14 @@ def write_geotiff(place: Path, grid: Grid, names: Sequence[str]) -> Iterator[Dat
         width=grid.width,
         height=grid.height,
         count=len(names),
-        dtype="float32",
-        nodata=math.nan,
+        dtype=dtype,
+        nodata=nodata,
         tiled=True,
         blockxsize=256,
         blockysize=256,
         interleave="band",
         compress="deflate",
-        predictor=3,
+        predictor=3 if dtype == "float32" else 1,
         BIGTIFF="IF_SAFER",
     ) as dataset:
         for band, name in enumerate(names, 1):

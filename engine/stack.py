@@ -108,7 +108,7 @@ def observed(stack: NDArray[np.float32], channels: Channels) -> NDArray[np.bool_
     return np.asarray(np.isfinite(stack[required]).all(axis=0) if required else np.isfinite(stack).any(axis=0))
 
 
-def check_stack(dataset: DatasetReader, channels: Channels, card: ModelCard) -> bool:
+def check_stack(dataset: DatasetReader, channels: Channels, model: str) -> bool:
     """Look at a sample of a stack before the long run.
 
     Returns
@@ -141,7 +141,7 @@ def check_stack(dataset: DatasetReader, channels: Channels, card: ModelCard) -> 
     if seen_elsewhere and "nir" in channels.required:
         raise EngineError(
             "band_missing",
-            f"The nir band of {dataset.name} holds no values, and the model {card.name} needs them. "
+            f"The nir band of {dataset.name} holds no values, and the model {model} needs them. "
             "Give a scene with a near-infrared band to Prepare spectral stack, or choose a model that works without.",
         )
     return seen_elsewhere

@@ -264,6 +264,15 @@ def _update_review_summary(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _samples_summary(result: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{result['output']}: {result['count']} samples, {result['train']} to train, {result['validation']} to validate",
+        f"{result['positive']} with rock glaciers, {result['negative']} without",
+        *(f"left out: {count}, {reason}" for reason, count in result["left_out"].items()),
+    ]
+    return [*lines, *([f"{result['contact_sheet']}: contact sheet"] if result["contact_sheet"] else [])]
+
+
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
     columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
     rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
@@ -296,6 +305,7 @@ SUMMARIES = {
     "import_inventory": _import_inventory_summary,
     "start_review": _start_review_summary,
     "update_review": _update_review_summary,
+    "samples": _samples_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,
 }

@@ -27,6 +27,7 @@ from jobs import (
     ModelsJob,
     PostprocessJob,
     PrepareJob,
+    SamplesJob,
     SplitJob,
     StartReviewJob,
     UpdateReviewJob,
@@ -46,6 +47,7 @@ ASSESS = AssessJob("outlines.gpkg", "reference.gpkg", json="accuracy.json")
 COMPARE = CompareInventoriesJob(("older.gpkg", "newer.gpkg"), "changes.gpkg")
 DESIGN = DesignSampleJob("outlines.gpkg", "points.gpkg")
 ESTIMATE = EstimateAreaJob("points.gpkg")
+SAMPLES = SamplesJob("samples", ("stack.tif",), "outlines.gpkg")
 START = StartReviewJob("outlines.gpkg", "review.gpkg", manual="manual.gpkg")
 UPDATE = UpdateReviewJob("review.gpkg", "review.gpkg", predicted="outlines.gpkg")
 JOBS = (
@@ -63,6 +65,7 @@ JOBS = (
     FALL_LINES,
     START,
     UPDATE,
+    SAMPLES,
     ModelsJob(),
     DoctorJob(("models",)),
 )
@@ -168,6 +171,14 @@ def test_every_command_has_a_job() -> None:
         (DESIGN, {"ring_width": -1.0}),
         (DESIGN, {"allocation": "equal"}),
         (DESIGN, {"anticipated_rest": 1.1}),
+        (SAMPLES, {"recipe": "random"}),
+        (SAMPLES, {"stacks": ()}),
+        (SAMPLES, {"outlines": None}),
+        (SAMPLES, {"images": "chips"}),
+        (SAMPLES, {"resolution": 0.0}),
+        (SAMPLES, {"size": 8}),
+        (SAMPLES, {"validation_share": 1.0}),
+        (SAMPLES, {"background": -1.0}),
         (START, {"tile_size": 0.0}),
         (START, {"sliver": 1.0}),
         (UPDATE, {"session": ""}),
