@@ -36,7 +36,7 @@ YELLOW, GREEN, SKY, PURPLE, ORANGE, VERMILION, GREY = (
 BY_STATUS = (  # status, colour, dash in millimetres, marks along the line
     ("unreviewed", YELLOW, "", ""),
     ("accepted", "64,224,170", "", "circle"),  # green, lighter: the pure one is lost in shadow
-    ("edited", SKY, "", "square"),
+    ("edited", "120,165,255", "", "square"),  # blue, lighter, and another one than that of manual outlines
     ("added", PURPLE, "", "cross"),
     ("uncertain", ORANGE, "2.4;1.6", ""),
     ("rejected", VERMILION, "0.7;1.3", ""),
