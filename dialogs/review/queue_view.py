@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtCore import QAbstractTableModel, QItemSelectionModel, QLocale, QModelIndex, QSize, Qt
+from qgis.PyQt.QtCore import QAbstractTableModel, QItemSelectionModel, QLocale, QModelIndex, QSize, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QHideEvent, QKeySequence
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
@@ -197,6 +197,11 @@ class QueueModel(QAbstractTableModel):
 class QueueView(QWidget):
     """The queue of a review; the row that a person goes to is the outline that is shown."""
 
+    view_changed = pyqtSignal()
+    """Filtered or sorted anew."""
+    selection_changed = pyqtSignal(list)
+    """The uids that are selected now."""
+
     def __init__(self, review: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review = review
@@ -220,7 +225,12 @@ class QueueView(QWidget):
         layout.addWidget(self.progress)
         self.setFocusProxy(self.table)
 
+        self._selecting = QTimer(self)
+        self._selecting.setSingleShot(True)
+        self._selecting.timeout.connect(lambda: self.selection_changed.emit(self.selected_uids()))
+        self.table.selectionModel().selectionChanged.connect(lambda *_: self._selecting.start())
         self.model.modelReset.connect(self._show_current)
+        self.model.modelReset.connect(self.view_changed)
         self.model.modelReset.connect(self._show_state)
         self.table.selectionModel().currentRowChanged.connect(self._go)
         self.table.activated.connect(lambda index: self._review.show(self.model.queue.uid_at(index.row())))
