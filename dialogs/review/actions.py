@@ -98,6 +98,20 @@ def commands() -> tuple[Command, ...]:
         Command(
             "confidence", tr("Go to confidence"), tr("Move the keyboard to the histogram of confidence"), "histogram", "Shift+C", SESSION
         ),
+        Command("finish", tr("Finish…"), tr("Write inventory, reports and training data"), "mActionExport", "", SESSION),
+        Command("training_data", tr("Make training data…"), tr("Turn the session into training data"), "mActionSelectAll", "", SESSION),
+        Command(
+            "adapt", tr("Adapt…"), tr("Learn from this session, and detect again where nobody has looked"), "mActionRefresh", "", SESSION
+        ),
+        Command(
+            "take_in", tr("Take in a new detection…"), tr("Bring newly predicted outlines into the queue"), "mActionAddLayer", "", SESSION
+        ),
+        Command("merge", tr("Merge another session…"), tr("Join this session with another person's"), "mActionMergeFeatures", "", SESSION),
+        Command("changes", tr("Show what changed"), tr("Only what a new detection found, lost or moved"), "mActionFilter2", "", SESSION),
+        Command(
+            "save", tr("Save outlines"), tr("Write the outlines to the file; the steps to undo end there"), "mActionSaveEdits", "", SESSION
+        ),
+        Command("close", tr("Close session"), tr("Save and close; it opens again where it was"), "mActionFileExit", "", SESSION),
         Command("tile", tr("Next tile"), tr("Mark the tile as visited and go to the next one"), "mActionAtlasNext", "J", SESSION),
     )
 
@@ -112,6 +126,7 @@ class Actions(QObject):
         self._keys: dict[str, str] = {}
         self._tips: dict[str, str] = {}
         self._withheld: dict[str, str] = {}
+        self._now: dict[str, str] = {}
         self._met: frozenset[str] = frozenset()
         self._interface: Any = None
         for command in commands():
@@ -158,10 +173,15 @@ class Actions(QObject):
         self._withheld = dict(reasons)
         self._show()
 
-    def uncheck(self, *names: str) -> None:
-        """Show commands as not switched on."""
+    def check(self, names: Iterable[str], chosen: str = "") -> None:
+        """Show one of several commands as switched on, the others as not."""
         for name in names:
-            self._actions[name].setChecked(False)
+            self._actions[name].setChecked(name == chosen)
+
+    def describe(self, name: str, what: str) -> None:
+        """Say in a command's tooltip what it would do now; without that it is disabled."""
+        self._now[name] = what
+        self._show()
 
     def _make(self, name: str, text: str, tip: str, icon: QIcon, key: str, needs: str) -> QAction:
         action = QAction(icon, text, self)
@@ -171,11 +191,11 @@ class Actions(QObject):
 
     def _show(self) -> None:
         for name, action in self._actions.items():
-            why = self._withheld.get(name, "")
-            action.setEnabled(not why and self._needs[name] in self._met)
+            why, now = self._withheld.get(name, ""), self._now.get(name)
+            action.setEnabled(not why and now != "" and self._needs[name] in self._met)
             key = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
             tip = self._tips[name] + (f" ({key})" if key else "")
-            action.setToolTip(f"{tip}\n{why}" if why else tip)
+            action.setToolTip("\n".join(filter(None, (tip, now, why))))
 
 
 class TypingGuard(QObject):

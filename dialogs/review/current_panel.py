@@ -28,7 +28,7 @@ class CurrentPanel(QWidget):
     left_text = pyqtSignal()
     """The comment is written; the keyboard can go back to the map."""
 
-    def __init__(self, review: Review, actions: Actions, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, actions: Actions, legend: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review = review
         self._name = QLabel()
@@ -36,8 +36,8 @@ class CurrentPanel(QWidget):
         font = self._name.font()
         font.setBold(True)
         self._name.setFont(font)
-        self._facts, self._notice, self.legend = QLabel(), QLabel(), QLabel()
-        for label in (self._name, self._facts, self._notice, self.legend):
+        self._facts, self._notice = QLabel(), QLabel()
+        for label in (self._name, self._facts, self._notice):
             label.setWordWrap(True)
         self._comment = QLineEdit()
         self._comment.setPlaceholderText(tr("Comment"))
@@ -50,7 +50,7 @@ class CurrentPanel(QWidget):
         for widget in (self._name, self._facts, self._notice):
             layout.addWidget(widget)
         layout.addLayout(self._figures())
-        layout.addWidget(self.legend)
+        layout.addWidget(legend)
         layout.addLayout(self._decisions(actions))
         layout.addWidget(self._comment)
         layout.addWidget(_bar(tr("Correct"), EDITING, actions))

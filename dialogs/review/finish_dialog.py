@@ -1,0 +1,75 @@
+"""What comes out of a session: inventory, accuracy report, effort report, training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.gui import QgsFileWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
+
+from ...jobs import INVENTORY_FORMS, FinishReviewJob
+from ...processing_provider.translation import tr
+from .session import Review
+from .training_dialog import JobDialog, StackList, examples
+
+
+class FinishDialog(JobDialog):
+    """Writes the results of an open session to a folder; the session stays as it is and can be finished again."""
+
+    def __init__(self, review: Review, parent: QWidget | None = None) -> None:
+        super().__init__(tr("Finish the review"), _explanation(review), tr("Finish"), parent)
+        self._review = review
+        self._folder = QgsFileWidget()
+        self._folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
+        self._folder.setFilePath(str(review.path.with_name(f"{review.path.stem}_finished")))
+        self._form = QComboBox()
+        self._form.addItems(INVENTORY_FORMS)
+        self._form.setToolTip(tr("The published form that the inventory is written in"))
+        self._operator = QLineEdit(review.operator)
+        self._imagery = QLineEdit(review.imagery.name() if review.imagery is not None else "")
+        self._imagery.setToolTip(tr("Sensor and date, as they should be read in the inventory"))
+        self._accuracy = QCheckBox(tr("Compare the predicted outlines with the reviewed ones"))
+        self._accuracy.setChecked(True)
+        self._stacks = StackList(review.imagery)
+        self.form.addRow(tr("Folder"), self._folder)
+        self.form.addRow(tr("Form"), self._form)
+        self.form.addRow(tr("Operator"), self._operator)
+        self.form.addRow(tr("Imagery"), self._imagery)
+        self.form.addRow(tr("Accuracy"), self._accuracy)
+        self.form.addRow(tr("Training data from"), self._stacks)
+
+    def start(self) -> None:
+        """Run the job of the form."""
+        folder = Path(self._folder.filePath().strip())
+        if not folder.is_absolute():
+            self.tell(tr("Choose the folder that the results are written to."))
+            return
+        self._review.save()
+        job = FinishReviewJob(
+            session=str(self._review.path),
+            folder=str(folder),
+            form=self._form.currentText(),
+            accuracy=self._accuracy.isChecked(),
+            stacks=self._stacks.paths(),
+            operator=self._operator.text().strip(),
+            imagery=self._imagery.text().strip(),
+        )
+        self.bar.run(tr("Writing inventory and reports"), job, self._done, self.tell)
+
+    def _done(self, result: dict[str, Any], warnings: list[str]) -> None:
+        folder = self._folder.filePath()
+        self.tell("\n".join([tr("Inventory and reports are in {}.").format(folder), *warnings]))
+        self.offer_file(tr("Open folder"), folder)
+        self._result = result
+
+
+def _explanation(review: Review) -> str:
+    """What will be written, and what is still open."""
+    counts, open_ = review.queue.counts(), review.queue.undecided()
+    kept, rejected = examples(review)
+    kept += counts.get("uncertain", 0)
+    text = tr("{} outlines are kept, {} rejected.").format(kept, rejected)
+    if open_:
+        text += " " + tr("{} are still undecided: they are not in the inventory, and you can finish again later.").format(open_)
+    return text
