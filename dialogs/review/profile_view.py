@@ -68,7 +68,7 @@ class ProfileView(QgsDockWidget):
     is drawn.
     """
 
-    def __init__(self, review: Any, canvas: QgsMapCanvas | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Any, parent: QWidget | None = None, canvas: QgsMapCanvas | None = None) -> None:
         super().__init__(tr("Elevation profile of the review"), parent)
         self.setObjectName("RockGlacierReviewProfile")  # by which QGIS remembers where it was
         self._review, self._main = review, canvas if canvas is not None else iface.mapCanvas()
@@ -143,8 +143,8 @@ class ProfileView(QgsDockWidget):
         self.profile.plotAreaChanged.connect(self._place_marks)
         text = self.palette().color(QPalette.ColorRole.Text)
         self._marks: list[tuple[QGraphicsLineItem, QGraphicsSimpleTextItem]] = []
-        for name in (tr("roots"), tr("front")):
-            rule, word = QGraphicsLineItem(), QGraphicsSimpleTextItem(name)
+        for _ in ("roots", "front"):
+            rule, word = QGraphicsLineItem(), QGraphicsSimpleTextItem()
             rule.setPen(QPen(text, max(1, self.fontMetrics().height() // 12), Qt.PenStyle.DashLine))
             word.setBrush(text)
             word.setFont(self.font())
@@ -264,16 +264,18 @@ class ProfileView(QgsDockWidget):
         self._pages.setCurrentWidget(self._message)
 
     def _described(self, line: ProfileLine) -> str:
-        """Length, elevations and slope between roots and front, and where they come from."""
+        """Length, elevations and slope between roots and front, and what kind of line it is."""
         length = line.front - line.roots
-        parts = [tr("Fall line {} m").format(round(length)) if not line.substitute else tr("Straight line {} m").format(round(length))]
+        kind = tr("Straight line along the longer axis, {} m") if line.substitute else tr("Fall line, {} m")
+        text = kind.format(round(length))
         high, low = (self._elevation(line, distance) for distance in (line.roots, line.front))
         if math.isfinite(high) and math.isfinite(low) and length > 0:
             slope = math.degrees(math.atan2(high - low, length))
-            parts.append(tr("roots {} m, front {} m, mean slope {} °").format(round(high), round(low), f"{slope:.1f}"))
+            ends = tr("from {} m down to {} m, mean slope {}°").format(round(high), round(low), f"{slope:.1f}")
+            text += " " + ends
         if line.substitute:
-            parts.append(tr("along the longer axis of the outline, because there is no fall line: {}").format(line.substitute))
-        return ", ".join(parts)
+            text += ". " + tr("There is no fall line: {}").format(line.substitute.rstrip(". "))
+        return text
 
     def _elevation(self, line: ProfileLine, distance: float) -> float:
         place = line.line.interpolate(distance)
@@ -290,7 +292,10 @@ class ProfileView(QgsDockWidget):
         distances, elevations = self.profile.visibleDistanceRange(), self.profile.visibleElevationRange()
         across, up = distances.upper() - distances.lower(), elevations.upper() - elevations.lower()
         is_drawn = self._shown is not None and min(across, up, area.width(), area.height()) > 0
-        for (rule, word), distance in zip(self._marks, (self._shown.roots, self._shown.front) if self._shown else (0.0, 0.0)):
+        names = (tr("upper end"), tr("lower end")) if self._shown and self._shown.substitute else (tr("roots"), tr("front"))
+        places = (self._shown.roots, self._shown.front) if self._shown else (0.0, 0.0)
+        for (rule, word), distance, name in zip(self._marks, places, names):
+            word.setText(name)
             is_seen = is_drawn and distances.lower() <= distance <= distances.upper()
             if is_seen:
                 x = area.left() + area.width() * (distance - distances.lower()) / across
