@@ -9,8 +9,8 @@ from qgis.core import Qgis, QgsCsException, QgsGeometry, QgsProject
 from qgis.gui import QgsMapCanvas, QgsRubberBand
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QEvent, QSignalBlocker, Qt, QTimer, pyqtSignal
-from qgis.PyQt.QtGui import QKeyEvent, QWheelEvent
-from qgis.PyQt.QtWidgets import QGridLayout, QLabel, QSlider, QWidget
+from qgis.PyQt.QtGui import QKeyEvent, QShowEvent, QWheelEvent
+from qgis.PyQt.QtWidgets import QLabel, QSlider, QVBoxLayout, QWidget
 
 from ...processing_provider.translation import tr
 from .levels import LEVELS, Levels, NoLevels
@@ -45,16 +45,11 @@ class LevelControl(QWidget):
         self._slider = _Slider()
         self._slider.setAccessibleName(tr("Level of probability"))
         self._text = QLabel()
-        self._text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._text.setWordWrap(True)
-        label = QLabel(tr("Level"))
-        label.setBuddy(self._slider)
-        layout = QGridLayout(self)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(label, 0, 0)
-        layout.addWidget(self._text, 0, 1)
-        layout.addWidget(self._slider, 1, 0, 1, 2)
-        layout.setColumnStretch(1, 1)
+        layout.addWidget(self._slider)
+        layout.addWidget(self._text)
         self.setFocusProxy(self._slider)
         self._preparing, self._settling = QTimer(self), QTimer(self)
         for timer, milliseconds, then in ((self._preparing, PREPARE_MS, self._prepare), (self._settling, SETTLE_MS, self._keep)):
@@ -85,13 +80,18 @@ class LevelControl(QWidget):
         if not sip.isdeleted(self._band):
             self._band.reset(Qgis.GeometryType.Polygon)
             self._band.scene().removeItem(self._band)
-        self._band = self._levels = None
+        self._band = None
         self._disable(tr("The review is closed."))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """What nobody sees is not read before it is shown."""
+        super().showEvent(event)
+        if self._levels is None and self._band is not None:
+            self._prepare()
 
     def _go(self, uid: str) -> None:
         self._keep()
         self._uid, self._ours = uid, ""
-        self._levels = None
         self._disable(tr("Reading the probability around the outline…"))
         self._preparing.start()
 
@@ -101,7 +101,10 @@ class LevelControl(QWidget):
 
     def _prepare(self) -> None:
         """Read the surface around the current outline, and show the level that its boundary keeps to."""
-        self._levels = None
+        if not self.isVisible():
+            self._levels = None
+            return
+        self._preparing.stop()
         raster = self._review.probability
         outline = self._review.outline(self._uid) if self._uid else QgsGeometry()
         if raster is None:
@@ -189,9 +192,10 @@ class LevelControl(QWidget):
             self._text.setText(tr("{:.2f}, {:.3f} km²").format(level, area))
 
     def _disable(self, why: str) -> None:
+        self._levels = None
         self.setEnabled(False)
         self.setToolTip(why)
-        self._text.clear()
+        self._text.setText(why)
 
 
 class _Slider(QSlider):
