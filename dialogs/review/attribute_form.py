@@ -118,7 +118,7 @@ class AttributeForm(QWidget):
         self.widgets: dict[str, QComboBox | QLineEdit] = {}
         form = QFormLayout()
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for title, attributes in sections():
             heading = QLabel(title)
             font = heading.font()

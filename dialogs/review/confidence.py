@@ -7,7 +7,7 @@ from typing import Callable
 import numpy as np
 from qgis.core import Qgis, QgsSettings
 from qgis.PyQt.QtCore import QLocale, QPointF, QRectF, QSize, Qt, pyqtSignal
-from qgis.PyQt.QtGui import QBrush, QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
+from qgis.PyQt.QtGui import QBrush, QColor, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QShowEvent
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -120,6 +120,7 @@ class ConfidencePanel(QWidget):
     def __init__(self, review: Review, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review = review
+        self._undecided, self._decided = np.zeros(BINS), np.zeros(BINS)
         self.histogram = Histogram()
         self.histogram.setAccessibleName(tr("Histogram of probability"))
         self.histogram.chosen.connect(lambda probability: self.slider.setValue(round(probability * STEPS)))
@@ -170,7 +171,6 @@ class ConfidencePanel(QWidget):
         self.setFocusProxy(self.slider)
         review.changed.connect(lambda _uids: self.follow())
         review.closed.connect(lambda: self.setEnabled(False))
-        self.follow()
 
     @property
     def threshold(self) -> float:
@@ -178,9 +178,16 @@ class ConfidencePanel(QWidget):
         return self.slider.value() / STEPS
 
     def follow(self) -> None:
-        """Show the queue's view as it is now."""
+        """Show the queue's view as it is now; not while nobody sees it."""
+        if not self.isVisible():
+            return
         _, self._undecided, self._decided = self._review.queue.histogram(BINS)
         self._offer()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up."""
+        super().showEvent(event)
+        self.follow()
 
     def _slide(self, _value: int) -> None:
         self.box.blockSignals(True)
