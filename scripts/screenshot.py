@@ -7,35 +7,14 @@ algorithms from their toolbox dialogs by their Run buttons, and grabs the window
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-WIDTH, HEIGHT = 1760, 1100
+from qgis_window import ROOT, Window, lacking, run_in_qgis, work_in_qgis
+
 LONGEST_RUN_S = 300
-SETTINGS = """\
-[app]
-askToSaveProjectChanges=false
-[PythonPlugins]
-processing=true
-rock_glacier_mapper=true
-[core]
-NewsFeed\\httpsfeedqgisorg\\disabled=true
-[qgis]
-checkVersion=false
-enableMacros=1
-[Processing]
-Configuration\\KEEP_DIALOG_OPEN=true
-"""
 
 
 def main() -> int:
@@ -44,62 +23,26 @@ def main() -> int:
     parser.add_argument("--image", type=Path, default=ROOT / "docs" / "images" / "qgis_window.png")
     parser.add_argument("--model", default="", help="model to detect with; the bundled one when not given")
     options = parser.parse_args()
-    if not all(map(shutil.which, ("Xvfb", "qgis"))):
-        sys.exit("Error: this needs qgis and Xvfb.")
+    if lacking():
+        sys.exit(f"Error: this needs {lacking()}.")
     options.image.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        profile = Path(folder, "profiles", "default")
-        (profile / "python" / "plugins").mkdir(parents=True)
-        (profile / "python" / "plugins" / "rock_glacier_mapper").symlink_to(ROOT)
-        (profile / "QGIS").mkdir()
-        (profile / "QGIS" / "QGIS3.ini").write_text(SETTINGS)
-        order = Path(folder, "order.txt")
-        order.write_text(f"{options.image.resolve()}\n{options.model}\n{folder}\n")
-        start = Path(folder, "start.py")
-        start.write_text(f"import runpy\nrunpy.run_path({str(Path(__file__).resolve())!r}, {{'ORDER': {str(order)!r}}}, 'inside_qgis')\n")
-        with virtual_display() as display:
-            command = ["qgis", "--profiles-path", folder, "--noversioncheck", "--nologo", "--code", str(start)]
-            # QGIS's Python looks for its home by the first python3 on the path; one of pyenv or conda would mislead it
-            path = f"{Path(shutil.which('qgis')).parent}{os.pathsep}{os.environ['PATH']}"
-            environment = {**os.environ, "PATH": path, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"}
-            done = subprocess.run(
-                command, env=environment, check=False, timeout=2 * LONGEST_RUN_S, stdin=subprocess.DEVNULL, capture_output=True, text=True
-            )
-        report = Path(folder, "report.txt")
-        sys.stdout.write(report.read_text() if report.is_file() else done.stderr)
-        return 0 if report.is_file() and report.read_text().startswith("done") else 1
+        order = {"image": str(options.image.resolve()), "model": options.model, "folder": folder}
+        done, report = run_in_qgis(Path(__file__), order, Path(folder), 2 * LONGEST_RUN_S)
+    sys.stdout.write(report)
+    return 0 if done else 1
 
 
-@contextmanager
-def virtual_display() -> Iterator[str]:
-    """An X server without a screen; its name for the variable DISPLAY."""
-    reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{WIDTH}x{HEIGHT}x24"]
-    server = subprocess.Popen(command, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as answer:
-            yield f":{int(answer.readline())}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-class Session:
+class Session(Window):
     """What a person would do in the window."""
 
-    def __init__(self, image: Path, model: str, folder: Path) -> None:
-        from qgis.utils import iface, plugins  # noqa: PLC0415 only inside QGIS
-
-        self.iface, self.plugin = iface, plugins["rock_glacier_mapper"]
-        self.image, self.model, self.folder = image, model, folder
-        self.log: list[str] = []
+    def __init__(self, image: Path, model: str, folder: Path, log: list[str]) -> None:
+        super().__init__()
+        self.image, self.model, self.folder, self.log = image, model, folder, log
 
     def run(self) -> None:
         """Open the sample, run the chain, arrange the window and grab it."""
-        window = self.iface.mainWindow()
-        window.setGeometry(0, 0, WIDTH, HEIGHT)
-        self.choose(window, "Open sample (simulated landscape)")
+        self.choose("Open sample (simulated landscape)")
         sample = ROOT / "resources" / "sample"
         self.run_algorithm(
             "preparespectralstack", INPUT=str(sample / "sample_scene.tif"), OUTPUT=str(self.folder / "stack.tif"), SENSOR="sentinel2_l2a"
@@ -119,13 +62,7 @@ class Session:
         )
         self.log.append(f"{mapped['COUNT']} outlines, {mapped['TOTAL_AREA']:.2f} km2, {found['TILES']} tiles on {found['DEVICE_USED']}")
         self.arrange()
-        window.grab().save(str(self.image))
-
-    def choose(self, window: Any, text: str) -> None:
-        """An entry of Raster > Rock Glacier Mapper."""
-        (menu,) = [action.menu() for action in self.iface.rasterMenu().actions() if action.text() == "Rock Glacier Mapper"]
-        (entry,) = [action for action in menu.actions() if action.text() == text]
-        entry.trigger()
+        self.main.grab().save(str(self.image))
 
     def run_algorithm(self, name: str, **parameters: Any) -> dict[str, Any]:
         """The results of an algorithm, run from its dialog by the Run button."""
@@ -134,7 +71,7 @@ class Session:
 
         dialog = processing.createAlgorithmDialog(f"rockglacier:{name}", parameters)
         dialog.show()
-        self.wait(lambda: False, 0.5)
+        self.rest(0.5)
         dialog.runButton().click()
         self.wait(dialog.runButton().isEnabled, LONGEST_RUN_S)
         results = dict(dialog.results())
@@ -150,7 +87,7 @@ class Session:
         from qgis.PyQt.QtCore import Qt  # noqa: PLC0415
         from qgis.PyQt.QtWidgets import QDockWidget, QToolBar, QTreeView  # noqa: PLC0415
 
-        window, root = self.iface.mainWindow(), QgsProject.instance().layerTreeRoot()
+        window, root = self.main, QgsProject.instance().layerTreeRoot()
         docks = {dock.objectName(): dock for dock in window.findChildren(QDockWidget)}
         for name, dock in docks.items():
             dock.setVisible(name in ("Layers", "ProcessingToolbox"))
@@ -165,14 +102,14 @@ class Session:
             layer.setItemVisibilityChecked(layer.name() in shown)
             layer.setExpanded(layer.name() in ("Rock glacier outlines", "Outlines of the simulation", "Tile polygons", "Probability"))
         self.iface.messageBar().clearWidgets()
-        self.wait(lambda: False, 2)  # the panels take their new sizes
+        self.rest(2)  # the panels take their new sizes
         tree = docks["ProcessingToolbox"].findChild(QTreeView)
         model = tree.model()
         for row in range(model.rowCount()):
             place = model.index(row, 0)
             if model.data(place) == "Rock Glacier Mapper":
                 tree.expandRecursively(place)
-                self.wait(lambda: False, 0.5)
+                self.rest(0.5)
                 tree.scrollToBottom()
                 tree.scrollTo(place, QTreeView.ScrollHint.PositionAtCenter)
         canvas, scene = self.iface.mapCanvas(), QgsProject.instance().mapLayersByName("Spectral stack")[0].extent()
@@ -180,7 +117,7 @@ class Session:
         width, height = units_per_pixel * canvas.width(), units_per_pixel * canvas.height()
         canvas.setExtent(QgsRectangle.fromCenterAndSize(scene.center(), width, height))
         canvas.refresh()
-        self.wait(lambda: False, 5)
+        self.rest(5)
 
     @staticmethod
     def bring_up(root: Any) -> None:
@@ -196,16 +133,6 @@ class Session:
             root.insertChildNode(0, node.clone())
             root.removeChildNode(node)
 
-    def wait(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Let QGIS go on until a condition holds, or for so long."""
-        from qgis.PyQt.QtCore import QEventLoop  # noqa: PLC0415
-        from qgis.PyQt.QtWidgets import QApplication  # noqa: PLC0415
-
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not condition():
-            QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 50)
-            time.sleep(0.02)
-
 
 def layer_id(name: str) -> str:
     """The project's layer of that name."""
@@ -215,26 +142,12 @@ def layer_id(name: str) -> str:
     return layer.id()
 
 
-def inside_qgis(order: Path) -> None:
-    """Wait until the window stands, work, report, and leave."""
-    from qgis.PyQt.QtCore import QTimer  # noqa: PLC0415
-
-    image, model, folder = order.read_text().splitlines()
-
-    def work() -> None:
-        try:
-            session = Session(Path(image), model, Path(folder))
-            session.run()
-            report = "done\n" + "\n".join(session.log) + "\n"
-        except Exception:  # noqa: BLE001 whatever it is, it belongs into the report
-            report = traceback.format_exc()
-        Path(folder, "report.txt").write_text(report)
-        os._exit(0)
-
-    QTimer.singleShot(3000, work)
+def work(order: dict[str, Any], log: list[str]) -> None:
+    """Inside QGIS."""
+    Session(Path(order["image"]), order["model"], Path(order["folder"]), log).run()
 
 
 if __name__ == "__main__":
     sys.exit(main())
 elif __name__ == "inside_qgis":
-    inside_qgis(Path(ORDER))  # noqa: F821 given by the start-up script
+    work_in_qgis(ORDER, work)  # noqa: F821 given by the start-up script

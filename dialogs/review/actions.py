@@ -20,8 +20,9 @@ from ...processing_provider.translation import tr
 from ...review_session import REASONS
 from .wording import reason_text
 
-SESSION, OUTLINE, MANUAL = "session", "outline", "manual"
-"""What a command needs: an open session, an outline that is looked at, manual outlines that this one corresponds to."""
+SESSION, OUTLINE, MANUAL, RESTING = "session", "outline", "manual", "resting"
+"""What a command needs: an open session, an outline that is looked at, manual outlines that this one corresponds to, an outline while
+no tool of the review is on: those have uses of their own for digits."""
 PREFIX = "rockGlacierReview"
 """Of the object names, by which QGIS remembers changed keys."""
 
@@ -136,10 +137,10 @@ class Actions(QObject):
         self.reasons = QMenu(parent)
         for number, reason in enumerate(REASONS, start=1):
             text = tr("Reject: {}").format(reason_text(reason))
-            action = self._make(f"reject_{reason}", text, text, theme_icon("mTaskCancel"), str(number), OUTLINE)
+            action = self._make(f"reject_{reason}", text, text, theme_icon("mTaskCancel"), str(number), RESTING)
             action.triggered.connect(lambda _checked=False, reason=reason: reject(reason))
             entry = self.reasons.addAction(f"&{number}  {reason_text(reason)}")
-            entry.triggered.connect(action.trigger)
+            entry.triggered.connect(lambda _checked=False, reason=reason: reject(reason))
         self._show()
 
     def __getitem__(self, name: str) -> QAction:

@@ -10,7 +10,7 @@ from qgis.PyQt.QtCore import QElapsedTimer, QEvent, QObject, QPoint, Qt, pyqtSig
 from qgis.PyQt.QtWidgets import QApplication, QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from ...processing_provider.translation import tr
-from .actions import MANUAL, OUTLINE, SESSION, Actions, TypingGuard
+from .actions import MANUAL, OUTLINE, RESTING, SESSION, Actions, TypingGuard
 from .attribute_form import AttributeForm
 from .confidence import ConfidencePanel
 from .current_panel import CurrentPanel
@@ -33,6 +33,8 @@ SPLITTER_SETTING = "rock_glacier_mapper/review/splitter"
 GROUPS_SETTING = "rock_glacier_mapper/review/groups"
 TOOLS = ("edit", "add", "split", "snap", "restricted")
 """Commands that stay on until the person leaves them; one at a time."""
+MATCHED = ("1-1", "n-1", "1-n", "n-m")
+"""Relations of outlines that have a manual counterpart."""
 
 
 class ReviewPage(QWidget):
@@ -57,6 +59,7 @@ class ReviewPage(QWidget):
         review.current_changed.connect(self._follow)
         review.changed.connect(self._follow)
         self._canvas.mapToolSet.connect(self._notice_tool)
+        actions.withhold(self._lacking())
         self._follow()
 
     def _compose(self) -> None:
@@ -66,9 +69,10 @@ class ReviewPage(QWidget):
         self.level_control = LevelControl(self._review, self._canvas)
         self.attribute_form = AttributeForm(self._review)
         self.confidence_panel = ConfidencePanel(self._review)
+        self.queue_view.table.activated.connect(lambda _index: self.here())
         self.queue_view.view_changed.connect(self.confidence_panel.follow)
         self.queue_view.selection_changed.connect(self.attribute_form.show_outlines)
-        self.navigator = Navigator(self._review, self._canvas)
+        self.navigator = Navigator(self._review, self._canvas, self._actions["add"].trigger)
         lower = QWidget()
         layout = QVBoxLayout(lower)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -97,6 +101,7 @@ class ReviewPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._splitter)
         self._guard.watch(self)
+        self.queue_view.table.selectionModel().selectionChanged.connect(self._show_attributes)
 
     def close_page(self) -> None:
         """Give everything back that the page took: tools, options, views, what is drawn on the map."""
@@ -235,6 +240,7 @@ class ReviewPage(QWidget):
         if options is not None:
             options.restore()
         self._actions.check(TOOLS)
+        self._follow()
 
     # looking
 
@@ -318,6 +324,7 @@ class ReviewPage(QWidget):
             self.leave_tool()
             raise
         self._escape.start()
+        self._follow()
 
     def _start_editing(self) -> None:
         self._start_native(self._review.outlines, self._interface.actionVertexToolActiveLayer())
@@ -357,6 +364,10 @@ class ReviewPage(QWidget):
             self._views[name].setUserVisible(not self._views[name].isUserVisible())
         self._actions[name].setChecked(self._views[name].isUserVisible())
 
+    def _show_attributes(self, *_: Any) -> None:
+        """Attributes are set for all selected outlines at once."""
+        self.attribute_form.show_outlines(self.queue_view.selected_uids())
+
     def _open_group(self, name: str) -> None:
         self._groups[name].setCollapsed(False)
         QApplication.processEvents()  # the group has its place only after that
@@ -366,13 +377,26 @@ class ReviewPage(QWidget):
         """Which commands can be used now."""
         uid = self._review.current
         met = {SESSION}
-        if uid:
+        if uid in self._review.queue:
             met.add(OUTLINE)
-            if not self._review.reference_ground(uid).isEmpty():
+            if not self._using:
+                met.add(RESTING)
+            if self._review.queue.get(uid)["relation"] in MATCHED:
                 met.add(MANUAL)
         self._actions.enable(met)
         self._actions.describe("undo", self._review.undo_text())
         self._actions.describe("redo", self._review.redo_text())
+
+    def _lacking(self) -> dict[str, str]:
+        """Commands that this session's files do not allow, and why."""
+        lacks = {}
+        if self._review.probability is None:
+            lacks["level"] = tr("The session has no probability raster.")
+        if self._review.dem is None:
+            lacks["profile"] = tr("The session has no elevation model.")
+        if self._review.imagery is None and self._review.dem is None:
+            lacks["snap"] = tr("The session has neither imagery nor an elevation model.")
+        return lacks
 
 
 class _DoubleEscape(QObject):

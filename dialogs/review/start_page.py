@@ -55,6 +55,7 @@ class StartPage(QScrollArea):
         super().__init__(parent)
         self._set_up_engine = set_up_engine
         self._touched: set[str] = set()
+        self._offered = ""
         self._boxes: dict[str, QgsMapLayerComboBox] = {}
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
@@ -160,7 +161,7 @@ class StartPage(QScrollArea):
     def _new_session(self) -> QGroupBox:
         group = QGroupBox(tr("New session"))
         form = QFormLayout()
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, label, optional, tip in (
             ("predicted", tr("Predicted outlines"), "", tr("What the model drew; these outlines are judged")),
@@ -176,7 +177,7 @@ class StartPage(QScrollArea):
             box.setMinimumContentsLength(8)
             box.setToolTip(tip if not optional else tip + " " + tr("(optional)"))
             box.setLayer(None)
-            box.activated.connect(lambda _index, name=name: self._touched.add(name))
+            box.activated.connect(lambda _index, name=name: self._choose(name))
             self._boxes[name] = box
             form.addRow(label, box)
         self._operator = QLineEdit(QgsSettings().value(OPERATOR_SETTING, "", type=str) or QgsApplication.userFullName())
@@ -257,14 +258,20 @@ class StartPage(QScrollArea):
             raise ReviewError(tr("The folder {} does not exist or cannot be written to. Choose another one.").format(session.parent))
         return session
 
+    def _choose(self, name: str) -> None:
+        """From now on the person's own choice."""
+        self._touched.add(name)
+        self._guess()
+
     def _guess(self, *_: Any) -> None:
         """Sensible layers where the person has chosen none, and a place beside the predicted ones."""
         for name, layer in guesses(QgsProject.instance().mapLayers().values()).items():
             box = self._boxes[name]
             if name not in self._touched and (layer is not None or box.currentLayer() is None):
                 box.setLayer(layer)
-        if not self._file.filePath() or Path(self._file.filePath()).exists():
-            self._file.setFilePath(str(free_path(self._boxes["predicted"].currentLayer())))
+        if self._file.filePath() == self._offered:
+            self._offered = str(free_path(self._boxes["predicted"].currentLayer()))
+            self._file.setFilePath(self._offered)
 
     def _show_engine(self) -> None:
         state = engine_state()

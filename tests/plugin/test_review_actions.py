@@ -101,7 +101,7 @@ def test_without_a_session_the_keys_are_free(actions, window, interface, done):
     ],
 )
 def test_a_key_does_its_command(actions, window, interface, done, key, command):
-    actions.enable(("session", "outline", "manual"))
+    actions.enable(("session", "outline", "manual", "resting"))
     press(interface.mapCanvas(), key)
     assert done == [command]
 
@@ -174,6 +174,14 @@ def test_the_reasons_are_chosen_by_digits(actions, done, window, qtbot):
     qtbot.waitUntil(actions.reasons.isVisible)
     press(actions.reasons, Qt.Key.Key_3)
     assert done == ["reject: talus"] and not actions.reasons.isVisible()
+
+
+def test_digits_are_free_for_tools_but_the_menu_still_rejects(actions, done, window, interface):
+    actions.enable(("session", "outline"))
+    press(interface.mapCanvas(), Qt.Key.Key_3)
+    assert done == []
+    actions.reasons.actions()[2].trigger()
+    assert done == ["reject: talus"]
 
 
 def test_unregistered_they_are_gone(module, interface, done):
