@@ -15,14 +15,13 @@ import shapely
 from numpy.typing import NDArray
 
 from engine import __version__
-from engine.boundary_distances import boundary_distances
+from engine.boundary_distances import mean_boundary_distances
 from engine.columns import Column, Columns, column_of, first_known, is_null, texts
 from engine.geodesy import geodesic_area
 from engine.matching import pair_iou
 from engine.report import filled_template
-from engine.review_file import Session
+from engine.review_file import Session, sound
 from engine.terminal import plain
-from engine.vectors import PolygonLayer, polygonal
 from jobs import AssessJob
 from review_session import KEPT, REASONS, STATUSES
 
@@ -134,34 +133,27 @@ def _table(session: Session, journal: sqlite3.Connection, check: Callable[[], No
         "minutes": np.array([of_uid.get(uid, (None, 0))[0] for uid in uids], dtype=np.float64),
         "commands": np.array([of_uid.get(uid, (None, 0))[1] for uid in uids], dtype=np.int32),
     }
-    now = _sound(layer.geometries[chosen])
+    now = sound(layer.geometries[chosen])
     table["area_km2"] = geodesic_area(now, layer.crs) / 1e6
-    was = _sound(np.array([first.get(uid) for uid in uids], dtype=object))
+    was = sound(np.array([first.get(uid) for uid in uids], dtype=object))
     changed = np.flatnonzero((shapely.area(was) > 0) & (shapely.area(now) > 0) & np.isin(table["decision"].astype(str), KEPT))
-    compared = PolygonLayer(was[changed], layer.crs), PolygonLayer(now[changed], layer.crs)
-    before_km2 = geodesic_area(compared[0].geometries, layer.crs) / 1e6
-    distances = boundary_distances(compared[1].geometries, compared[0].geometries, layer.crs, POINTS_M, check)
+    first_shapes, last_shapes = was[changed], now[changed]
+    before_km2 = geodesic_area(first_shapes, layer.crs) / 1e6
+    moved_m = mean_boundary_distances(last_shapes, first_shapes, layer.crs, POINTS_M, check)
     for name, values in (
         ("area_before_km2", before_km2),
         ("area_change_percent", 100 * (table["area_km2"][changed] / before_km2 - 1)),
-        ("iou", pair_iou(compared[0].geometries, compared[1].geometries)),
-        ("moved_m", distances["mean_m"]),
+        ("iou", pair_iou(first_shapes, last_shapes)),
+        ("moved_m", moved_m),
     ):
         table[name] = np.full(len(uids), np.nan)
         table[name][changed] = values
     return table
 
 
-def _sound(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Geometries (n,) as valid polygons, empty ones where there is none."""
-    shapes = np.where(shapely.is_missing(geometries), shapely.Polygon(), geometries)
-    broken = np.flatnonzero(~shapely.is_valid(shapes))
-    shapes[broken] = [polygonal(shape) for shape in shapely.make_valid(shapes[broken])]
-    return np.asarray(shapes, dtype=object).reshape(len(geometries))
-
-
 def _numbers(place: Path, session: Session, table: Columns, journal: sqlite3.Connection) -> dict[str, Any]:
     every = len(session.outlines)
+    undecided = texts(column_of(session.outlines, "status")) == UNDECIDED
     minutes = {operator: (time, commands) for operator, time, commands in journal.execute(PER_OPERATOR)}
     undone = {operator: (count, time) for operator, count, time in journal.execute(UNDONE)}
     days = [{"day": day, "operator": operator, "outlines": count} for day, operator, count in journal.execute(PER_DAY)]
@@ -173,7 +165,7 @@ def _numbers(place: Path, session: Session, table: Columns, journal: sqlite3.Con
             "all": every,
             "decided": decided,
             "undecided": every - decided,
-            "conflicts": int((~is_null(column_of(session.outlines, "conflict"))).sum()),
+            "conflicts": int((undecided & ~is_null(column_of(session.outlines, "conflict"))).sum()),
             "deleted": len({uid for (uid,) in journal.execute(DELETED)} - held),
             "in_bulk": journal.execute(IN_BULK).fetchone()[0],
         },

@@ -31,8 +31,10 @@ from jobs import (
     EstimateAreaJob,
     ExportInventoryJob,
     FallLinesJob,
+    FinishReviewJob,
     ImportInventoryJob,
     Job,
+    MergeReviewsJob,
     PostprocessJob,
     PrepareJob,
     SamplesJob,
@@ -236,6 +238,24 @@ def _check_update_review(job: UpdateReviewJob) -> None:
     _check_session(job.output)
 
 
+def _check_merge_reviews(job: MergeReviewsJob) -> None:
+    _hold(job, "sessions", len(job.sessions) >= 2, "must name two review sessions or more")
+    for number, path in enumerate(job.sessions):
+        again = any(_is_same_file(path, other) for other in job.sessions[:number])
+        _hold(job, "sessions", not again, f"must name different sessions, but names {path} twice")
+    _hold(job, "same_iou", 0 < job.same_iou <= 1, "must be more than 0 and at most 1")
+    _check_files(job.sessions[0], {"output": job.output}, *job.sessions[1:])
+    _check_session(job.output)
+
+
+def _check_finish_review(job: FinishReviewJob) -> None:
+    _hold(job, "session", bool(job.session), "must name a review session")
+    _hold(job, "form", job.form in INVENTORY_FORMS, f"must be one of {', '.join(INVENTORY_FORMS)}")
+    _hold(job, "folder", bool(job.folder), "must name a folder")
+    inventory = str(Path(job.folder) / "inventory.gpkg")
+    _check_files(job.session, {"inventory": inventory}, job.area_of_interest, *job.stacks)
+
+
 def _check_session(path: str) -> None:
     _check_ending(path, (".gpkg",), "a review session is written as")
 
@@ -272,6 +292,8 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     DesignSampleJob: _check_design_sample,
     EstimateAreaJob: _check_estimate_area,
     SamplesJob: _check_samples,
+    FinishReviewJob: _check_finish_review,
+    MergeReviewsJob: _check_merge_reviews,
     StartReviewJob: _check_start_review,
     UpdateReviewJob: _check_update_review,
 }

@@ -19,7 +19,7 @@ from pyproj import CRS
 
 from engine.columns import Column, numbers, texts, writable
 from engine.errors import EngineError
-from engine.vectors import PolygonLayer, write_layer
+from engine.vectors import PolygonLayer, polygonal, write_layer
 from review_session import (
     ATTRIBUTES,
     FORMAT,
@@ -181,6 +181,14 @@ def _read_layer(place: Path, name: str) -> PolygonLayer:
         whole = str(kind).startswith("int") and column.dtype.kind == "f"  # of whole numbers, some empty
         fields[field] = np.ma.array(np.nan_to_num(column).astype(kind), mask=np.isnan(column)) if whole else column
     return PolygonLayer(shapely.from_wkb(wkb), CRS.from_user_input(meta["crs"]), fields)
+
+
+def sound(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Geometries (n,) of a session as valid polygons to measure, an empty one where there is none."""
+    shapes = np.where(shapely.is_missing(geometries), shapely.Polygon(), geometries)
+    broken = np.flatnonzero(~shapely.is_valid(shapes))
+    shapes[broken] = [polygonal(shape) for shape in shapely.make_valid(shapes[broken])]
+    return np.asarray(shapes, dtype=object).reshape(len(geometries))
 
 
 def write_session(place: Path, session: Session) -> None:

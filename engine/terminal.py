@@ -264,6 +264,26 @@ def _update_review_summary(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _merge_reviews_summary(result: Mapping[str, Any]) -> list[str]:
+    by_operator = ", ".join(f"{count} by {name}" for name, count in result["operators"].items())
+    return [
+        f"{result['output']}: {result['count']} outlines of {result['sessions']} sessions, {result['decided']} decided",
+        f"{result['conflicts']} wait because people disagree, {result['versions']} of them second versions",
+        f"{result['merged']} on which several people agree, {result['added']} that not all sessions had",
+        *([f"decided: {by_operator}"] if by_operator else []),
+    ]
+
+
+def _finish_review_summary(result: Mapping[str, Any]) -> list[str]:
+    undecided = f", {result['undecided']} not decided and left out" if result["undecided"] else ""
+    lines = [f"{result['folder']}: {result['kept']} outlines kept, {result['rejected']} rejected{undecided}"]
+    if result["edited_share"] is not None:
+        lines.append(f"{100 * result['edited_share']:.1f} % of the predicted outlines that were kept were edited")
+    if result["minutes"] is not None:
+        lines.append(f"{result['minutes']:.0f} minutes")
+    return [*lines, *result["files"]]
+
+
 def _samples_summary(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{result['output']}: {result['count']} samples, {result['train']} to train, {result['validation']} to validate",
@@ -305,6 +325,8 @@ SUMMARIES = {
     "import_inventory": _import_inventory_summary,
     "start_review": _start_review_summary,
     "update_review": _update_review_summary,
+    "merge_reviews": _merge_reviews_summary,
+    "finish_review": _finish_review_summary,
     "samples": _samples_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,

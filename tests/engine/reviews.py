@@ -119,6 +119,7 @@ class Review:
     def write(self, path: Path) -> str:
         """The session as a file."""
         layers = {name: self._layer(name) for name in FIELDS}
+        path.unlink(missing_ok=True)
         write_session(path, Session(layers, self.journal, self.settings))
         return str(path)
 

@@ -22,8 +22,10 @@ from jobs import (
     EstimateAreaJob,
     ExportInventoryJob,
     FallLinesJob,
+    FinishReviewJob,
     ImportInventoryJob,
     Job,
+    MergeReviewsJob,
     ModelsJob,
     PostprocessJob,
     PrepareJob,
@@ -50,6 +52,8 @@ ESTIMATE = EstimateAreaJob("points.gpkg")
 SAMPLES = SamplesJob("samples", ("stack.tif",), "outlines.gpkg")
 START = StartReviewJob("outlines.gpkg", "review.gpkg", manual="manual.gpkg")
 UPDATE = UpdateReviewJob("review.gpkg", "review.gpkg", predicted="outlines.gpkg")
+MERGE = MergeReviewsJob(("ada.gpkg", "bo.gpkg"), "review.gpkg")
+FINISH = FinishReviewJob("review.gpkg", "finished")
 JOBS = (
     PREPARE,
     DETECT,
@@ -65,6 +69,8 @@ JOBS = (
     FALL_LINES,
     START,
     UPDATE,
+    MERGE,
+    FINISH,
     SAMPLES,
     ModelsJob(),
     DoctorJob(("models",)),
@@ -179,6 +185,12 @@ def test_every_command_has_a_job() -> None:
         (SAMPLES, {"size": 8}),
         (SAMPLES, {"validation_share": 1.0}),
         (SAMPLES, {"background": -1.0}),
+        (MERGE, {"sessions": ("ada.gpkg",)}),
+        (MERGE, {"sessions": ("ada.gpkg", "./ada.gpkg")}),
+        (MERGE, {"same_iou": 0.0}),
+        (FINISH, {"session": ""}),
+        (FINISH, {"folder": ""}),
+        (FINISH, {"form": "rgi"}),
         (START, {"tile_size": 0.0}),
         (START, {"sliver": 1.0}),
         (UPDATE, {"session": ""}),

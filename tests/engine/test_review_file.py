@@ -100,6 +100,7 @@ def test_in_write_ahead_mode_without_side_files_none_are_made(path, folder_mode)
 
 def test_a_change_that_was_broken_off_is_rolled_back_in_the_copy(path, monkeypatch):
     """What SQLite does with a -journal needs a writer; then files are copied instead."""
+
     def refuse(address, **options):
         if str(address).startswith("file:"):
             raise sqlite3.OperationalError("attempt to write a readonly database")
