@@ -1,0 +1,1193 @@
+"""A review session, open in QGIS: its layers in edit mode, the decisions on outlines, and the journal that loses none of them."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+from qgis.core import (
+    NULL,
+    Qgis,
+    QgsDefaultValue,
+    QgsDistanceArea,
+    QgsEditFormConfig,
+    QgsEditorWidgetSetup,
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsFieldConstraints,
+    QgsGeometry,
+    QgsLayerTreeGroup,
+    QgsMapLayer,
+    QgsPointXY,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsValueMapFieldFormatter,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QLockFile, QObject, QTimer, pyqtSignal
+
+from ... import review_session as form
+from ...processing_provider.layers import STYLES, NamedStyle, raster_path
+from ...processing_provider.translation import tr
+from .journal import Change, Journal, JournalError
+from .queue import COLUMNS, Queue
+from .recorder import GEOMETRY, Entry, Recorder, State, Touch, plain
+
+IDLE_SECONDS = 120.0
+"""Longest time that is counted between showing an outline and a command, or between two commands: who did nothing for longer was away."""
+HEARTBEAT_MS = 60_000
+STALE_LOCK_MS = 5 * HEARTBEAT_MS
+"""A lock whose heart has not beaten for so long is one that a computer left when it went down."""
+CELLS = 500
+"""Across the session's extent, in which the ratio of ellipsoidal to planar area is taken for the same; off by less than 0.1 % within
+10 degrees."""
+GROUP_PROPERTY = "rock_glacier_review"
+DOMAINS = STYLES.parent / "inventory" / "domains.json"
+ATTRIBUTE_NAMES = tuple(name for name, _ in form.ATTRIBUTES)
+REVIEW_NAMES = tuple(name for name, _ in form.REVIEW_FIELDS)
+DECISION = ("status", "reason", "conflict", "reviewer", "reviewed_at")
+NAMED_BY = ("primary_id", "source_id")
+OUTLINE_FIELD = "uid"
+
+
+class ReviewError(Exception):
+    """A text for the person: what is wrong and what to do."""
+
+
+class Review(QObject):
+    """An open session.
+
+    ``outlines`` and ``restricted`` stay in edit mode: what is done to them, with these methods, with QGIS's own tools or by another
+    plugin, is written to the journal before the next thing happens, and to the layers in the file with :meth:`save`.
+
+    Parameters
+    ----------
+    path
+        ``review.gpkg``, as ``rockglacier:startreview`` makes it.
+    operator
+        Who reviews.
+    project
+        Where the layers go.
+
+    Raises
+    ------
+    ReviewError
+        It cannot be opened; methods: what was asked for cannot be done.
+    """
+
+    changed = pyqtSignal(list)
+    """Outlines (uid) whose attributes or geometry changed, that appeared or went."""
+    current_changed = pyqtSignal(str)
+    """The outline that is looked at, "" = none."""
+    closed = pyqtSignal()
+    said = pyqtSignal(str, object)
+    """A text for the message bar and its ``Qgis.MessageLevel``."""
+
+    def __init__(self, path: Path, operator: str, project: QgsProject) -> None:
+        super().__init__()
+        self.path, self.operator, self.is_open = Path(path).absolute(), operator, False
+        self.current, self.edited_layer = "", None
+        self.inputs_changed: list[str] = []
+        self._words: list[str] = []
+        self._project, self._run = project, uuid.uuid4().hex
+        self._action, self._joined = "", 0
+        self._pending: list[Callable[[], None]] = []
+        self._recorders: dict[str, Recorder] = {}
+        self._uids: dict[str, dict[int, str]] = {form.OUTLINES: {}, form.RESTRICTED: {}}
+        self._layers: dict[str, QgsMapLayer] = {}
+        self._group: QgsLayerTreeGroup | None = None
+        self._journal: Journal | None = None
+        self._components: dict[str, dict[int, list[int]]] = {}
+        self._since = time.monotonic()
+        self._is_ours = self._is_leaving = False
+        self._lock = self._locked()
+        try:
+            self._open()
+        except BaseException:
+            self._release()
+            raise
+        self._heart = QTimer(self)
+        self._heart.timeout.connect(self._beat)
+        self._heart.start(HEARTBEAT_MS)
+
+    # what it holds
+
+    @property
+    def outlines(self) -> QgsVectorLayer:
+        """The outlines being made."""
+        return self._layers[form.OUTLINES]
+
+    @property
+    def restricted(self) -> QgsVectorLayer:
+        """Restricted outlines."""
+        return self._layers[form.RESTRICTED]
+
+    @property
+    def predicted(self) -> QgsVectorLayer:
+        """The predicted outlines as they came."""
+        return self._layers[form.PREDICTED]
+
+    @property
+    def reference(self) -> QgsVectorLayer:
+        """The manual outlines as they came."""
+        return self._layers[form.REFERENCE]
+
+    @property
+    def tiles(self) -> QgsVectorLayer:
+        """The grid that the area is searched by."""
+        return self._layers[form.TILES]
+
+    @property
+    def imagery(self) -> QgsRasterLayer | None:
+        """The imagery, where there is any."""
+        return self._layers.get("imagery")
+
+    @property
+    def probability(self) -> QgsRasterLayer | None:
+        """The probability raster, where there is one."""
+        return self._layers.get("probability")
+
+    @property
+    def dem(self) -> QgsRasterLayer | None:
+        """The elevation model, where there is one."""
+        return self._layers.get("dem")
+
+    def show(self, uid: str) -> None:
+        """Make an outline the current one; "" = none."""
+        if uid == self.current or (uid and uid not in self.queue):
+            return
+        self.current, self._since = uid, time.monotonic()
+        self._placing.start()
+        self.current_changed.emit(uid)
+
+    def feature(self, uid: str) -> QgsFeature | None:
+        """An outline with its attributes; None where there is none of this uid."""
+        if uid not in self.queue:
+            return None
+        feature = self.outlines.getFeature(self.queue.get(uid)["fid"])
+        return feature if feature.isValid() else None
+
+    def outline(self, uid: str) -> QgsGeometry:
+        """Its geometry; empty where there is no such outline."""
+        feature = self.feature(uid)
+        return QgsGeometry() if feature is None else feature.geometry()
+
+    def restricted_outline(self, uid: str) -> QgsGeometry:
+        """The restricted outline of an outline; empty when none."""
+        fid = self._restricted_fid(uid)
+        return QgsGeometry() if fid is None else self.restricted.getGeometry(fid)
+
+    def predicted_ground(self, uid: str) -> QgsGeometry:
+        """Union of the predicted outlines of its correspondence as they came; for an added outline those that it overlaps."""
+        return self._ground(uid, form.PREDICTED)
+
+    def reference_ground(self, uid: str) -> QgsGeometry:
+        """Union of the manual outlines of its correspondence as they came; for an added outline those that it overlaps."""
+        return self._ground(uid, form.REFERENCE)
+
+    # decisions
+
+    @contextmanager
+    def command(self, action: str, text: str, layer: QgsVectorLayer | None = None) -> Iterator[QgsVectorLayer]:
+        """One edit command on ``outlines`` (or ``restricted``) and its rows in the journal, undone when the block raises.
+
+        Raises
+        ------
+        ReviewError
+            The session is closed.
+        """
+        self._need_open()
+        layer = layer or self.outlines
+        if layer.isEditCommandActive():
+            if self._action:  # a part of another command of ours
+                yield layer
+                return
+            raise ReviewError(tr("Another tool is in the middle of an edit. Finish it first."))
+        self._action = action
+        layer.beginEditCommand(text)
+        try:
+            yield layer
+        except BaseException:
+            if self.is_open and layer.isEditCommandActive():
+                layer.destroyEditCommand()
+            self._action = ""
+            raise
+        if self.is_open and layer.isEditCommandActive():
+            layer.endEditCommand()
+        self._action = ""
+
+    def accept(self, uids: Sequence[str]) -> None:
+        """Into the inventory: as "edited" where the boundary was changed, as "added" where it was drawn or is a manual outline."""
+        self._decide(uids, "accept", tr("Accept"), self._status_when_kept)
+
+    def reject(self, uids: Sequence[str], reason: str, comment: str = "") -> None:
+        """No rock glaciers, for one of :data:`review_session.REASONS`."""
+        if reason not in form.REASONS:
+            raise ReviewError(tr("“{}” is no reason to reject an outline. Take one of: {}.").format(reason, ", ".join(form.REASONS)))
+        more = {"reason": reason, **({"comment": comment} if comment else {})}
+        self._decide(uids, "reject", tr("Reject"), lambda _uid: "rejected", more)
+
+    def mark_uncertain(self, uids: Sequence[str]) -> None:
+        """Judged, and it cannot be told."""
+        self._decide(uids, "uncertain", tr("Uncertain"), lambda _uid: "uncertain")
+
+    def reset(self, uids: Sequence[str]) -> None:
+        """Take the decision back; the boundary stays as it is."""
+        self._decide(uids, "reset", tr("Reset"), lambda _uid: "unreviewed", {"reviewer": None, "reviewed_at": None})
+
+    def set_comment(self, uid: str, text: str) -> None:
+        """Write the comment of an outline, "" = none."""
+        with self.command("comment", tr("Comment")):
+            self._set(self._known([uid]), lambda _uid: {"comment": text or None})
+
+    def set_attributes(self, uid: str, values: dict[str, Any]) -> None:
+        """Write attributes of an outline by name, None = unknown."""
+        fields = self.outlines.fields()
+        unknown = [name for name in values if fields.lookupField(name) < 0 or name == OUTLINE_FIELD]
+        if unknown:
+            raise ReviewError(tr("The session has no attribute {} to fill.").format(", ".join(unknown)))
+        with self.command("attributes", tr("Attributes")):
+            self._set(self._known([uid]), lambda _uid: values)
+
+    def take_manual(self, uid: str) -> list[str]:
+        """The manual outlines of its correspondence take the place of the predicted ones.
+
+        Returns
+        -------
+        The manual outlines' uids.
+        """
+        with self.command("take_manual", tr("Take the manual outline")):
+            taken, others = self._manual_for(uid)
+            self._set(others, lambda _uid: self._decision("replaced"))
+            self._set([own for own in taken if own in self.queue], lambda _uid: self._decision("added"))
+        return taken
+
+    def keep_both(self, uid: str) -> list[str]:
+        """The predicted outlines of its correspondence are accepted, and the manual ones added.
+
+        Returns
+        -------
+        The manual outlines' uids.
+        """
+        with self.command("keep_both", tr("Keep both")):
+            taken, others = self._manual_for(uid)
+            self._set(others, lambda own: self._decision(self._status_when_kept(own)))
+            self._set([own for own in taken if own in self.queue], lambda _uid: self._decision("added"))
+        return taken
+
+    def set_outline(self, uid: str, geometry: QgsGeometry, action: str) -> None:
+        """Give an outline another boundary; its status becomes "edited" (an added one stays added)."""
+        outline = self._polygons(geometry)
+        fid = self.queue.get(self._known([uid])[0])["fid"]
+        with self.command(action, tr("Change the boundary")) as layer:
+            if not layer.changeGeometry(fid, outline):
+                raise ReviewError(tr("QGIS did not take the new boundary."))
+
+    def split(self, uid: str, line: QgsGeometry) -> list[str]:
+        """Cut an outline along a line; the largest part keeps the uid, the others name it as their parent.
+
+        Returns
+        -------
+        The parts' uids, the largest first.
+        """
+        feature = self.feature(self._known([uid])[0])
+        parts = sorted(_cut(feature.geometry(), line), key=self._area, reverse=True)
+        if len(parts) < 2:
+            raise ReviewError(tr("The line does not cut the outline. Begin and end it outside, and cross the outline from side to side."))
+        uids = [uid]
+        with self.command("split", tr("Split")) as layer:
+            layer.changeGeometry(feature.id(), self._polygons(parts[0]))
+            for part in parts[1:]:
+                own = {"parent": uid, "source": feature["source"], **self._decision("edited")}
+                uids.append(self._new(self._polygons(part), own, feature))
+        return uids
+
+    def add(self, geometry: QgsGeometry) -> str:
+        """A new outline.
+
+        Returns
+        -------
+        Its uid.
+        """
+        outline = self._polygons(geometry)
+        with self.command("add", tr("Add an outline")):
+            return self._new(outline, {"source": "added", "relation": "added", **self._decision("added")})
+
+    def set_restricted(self, uid: str, geometry: QgsGeometry) -> None:
+        """Give an outline a restricted outline; an empty geometry takes it away."""
+        fid = self._restricted_fid(self._known([uid])[0])
+        outline = None if geometry.isEmpty() else self._polygons(geometry)
+        with self.command("restricted", tr("Restricted outline"), self.restricted) as layer:
+            if outline is None:
+                if fid is not None:
+                    layer.deleteFeature(fid)
+            elif fid is not None:
+                layer.changeGeometry(fid, outline)
+            else:
+                feature = QgsFeature(layer.fields())
+                feature.setGeometry(outline)
+                feature[OUTLINE_FIELD] = uid
+                layer.addFeature(feature)
+
+    def edit_restricted(self, on: bool) -> None:
+        """Whether boundaries are edited in ``restricted``; ``edited_layer`` is the layer that QGIS's tools should work on."""
+        self.edited_layer = self.restricted if on else self.outlines
+
+    def visit_tile(self, fid: int, visited: bool) -> None:
+        """Note that a tile was searched, or not."""
+        self._need_open()
+        fields = self.tiles.fields()
+        at, by = (_now(), self.operator) if visited else (None, None)
+        values = {fields.lookupField("visited_at"): at, fields.lookupField("visited_by"): by}
+        if not self.tiles.dataProvider().changeAttributeValues({fid: values}):
+            raise ReviewError(tr("The visit of the tile could not be written to {}.").format(self.path))
+        self.tiles.triggerRepaint()
+
+    # undo
+
+    def undo(self) -> None:
+        """Take the last command back, whoever gave it."""
+        self._step(lambda recorder: recorder.entries[: recorder.index][-1:], max, lambda stack: stack.undo())
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._step(lambda recorder: recorder.entries[recorder.index :][:1], min, lambda stack: stack.redo())
+
+    def undo_text(self) -> str:
+        """What :meth:`undo` would take back, "" = nothing."""
+        top = self._tops(lambda recorder: recorder.entries[: recorder.index][-1:])
+        return max(top, key=lambda pair: pair[0])[1].layer.undoStack().undoText() if top else ""
+
+    def redo_text(self) -> str:
+        """What :meth:`redo` would do again, "" = nothing."""
+        top = self._tops(lambda recorder: recorder.entries[recorder.index :][:1])
+        return min(top, key=lambda pair: pair[0])[1].layer.undoStack().redoText() if top else ""
+
+    # its end
+
+    def save(self) -> None:
+        """Write the layers to the file; the undo stack ends here.
+
+        Raises
+        ------
+        ReviewError
+            QGIS could not; the journal keeps everything, and the edits are still there.
+        """
+        self._need_open()
+        self._place()
+        for layer in (self.outlines, self.restricted):
+            if layer.isEditable() and layer.isModified():
+                self._is_ours = True
+                try:
+                    committed = layer.commitChanges(stopEditing=False)
+                finally:
+                    self._is_ours = False
+                if not committed:
+                    why = "; ".join(layer.commitErrors())
+                    raise ReviewError(tr("The outlines could not be written to {}: {}").format(self.path, why))
+
+    def close(self) -> None:
+        """Save, take the layers out of the project and let go of the file."""
+        if not self.is_open:
+            return
+        try:
+            self.save()
+        except ReviewError as error:
+            self.said.emit(
+                tr("{} Nothing is lost: the journal has every edit, and they are made again when the session is opened.").format(error),
+                Qgis.MessageLevel.Warning,
+            )
+        self._leave()
+
+    # opening
+
+    def _locked(self) -> QLockFile:
+        if not self.path.is_file():
+            raise ReviewError(tr("There is no session {}.").format(self.path))
+        lock = QLockFile(f"{self.path}.lock")
+        lock.setStaleLockTime(STALE_LOCK_MS)
+        if lock.tryLock(0):
+            return lock
+        if lock.error() == QLockFile.LockError.LockFailedError:
+            info = lock.getLockInfo()
+            host = info[2] if len(info) > 2 else ""
+            raise ReviewError(
+                tr(
+                    "The session is open already, in QGIS on {}. Close it there first. (If that computer went down: wait five minutes.)"
+                ).format(host or tr("another computer"))
+            )
+        raise ReviewError(
+            tr("Nothing can be written into the folder {}. Copy the session to a folder of yours and open it there.").format(
+                self.path.parent
+            )
+        )
+
+    def _open(self) -> None:
+        read_only = tr("The file {} cannot be written to. Copy the session to a folder of yours and open it there.").format(self.path)
+        if not _is_writable(self.path):
+            raise ReviewError(read_only)
+        try:
+            self._journal = Journal(self.path)
+            self._check()
+            self.settings = self._journal.settings()
+            if self.settings.get("format") != form.FORMAT:
+                raise ReviewError(
+                    tr("{} is a session of another version of this plugin (form {}; this one reads {}). Update the plugin.").format(
+                        self.path, self.settings.get("format"), form.FORMAT
+                    )
+                )
+            self._command = self._journal.last_command()
+            self._reshaped = Counter(
+                dict(
+                    self._journal.rows(
+                        f"SELECT {{}} FROM (SELECT uid, count(*) AS n FROM {form.JOURNAL} WHERE undone = 0 AND layer = '{form.OUTLINES}' "
+                        "AND after_geometry IS NOT NULL AND (before IS NOT NULL OR action = 'split') GROUP BY uid)",
+                        ["uid", "n"],
+                    )
+                )
+            )
+            self._load_layers()
+            self._load_queue()
+            unsaved = self._journal.unsaved()
+        except JournalError as error:
+            raise ReviewError(tr("{} cannot be opened as a session: {}").format(self.path, error)) from error
+        for layer in (self.outlines, self.restricted):
+            if not layer.startEditing():
+                raise ReviewError(read_only)
+        self.edited_layer = self.outlines
+        self._placing = QTimer(self)
+        self._placing.setSingleShot(True)
+        self._placing.setInterval(2000)
+        self._placing.timeout.connect(self._place)
+        for name, layer in ((form.OUTLINES, self.outlines), (form.RESTRICTED, self.restricted)):
+            shape = self._judge_shape if name == form.OUTLINES else (lambda _fid: None)
+            self._recorders[name] = Recorder(layer, self._record, self._record_move, shape)
+            self._listen(layer, name)
+        self._project.layersWillBeRemoved.connect(self._notice_removal)
+        self.is_open = True
+        if unsaved:
+            self._replay(unsaved)
+        self._look_at_inputs()
+        self.current = self.settings.get("current", "")
+        if self.current not in self.queue:
+            self.current = ""
+        QTimer.singleShot(0, self._say_later)
+
+    def _check(self) -> None:
+        tables = self._journal.tables()
+        needed = {name: () for name in (form.RESTRICTED, form.PREDICTED, form.REFERENCE, form.TILES, form.SETTINGS)}
+        needed |= {form.OUTLINES: REVIEW_NAMES, form.JOURNAL: tuple(name for name, _ in form.JOURNAL_FIELDS)}
+        missing = [name for name, columns in needed.items() if not set(columns) <= set(tables.get(name, ())) or name not in tables]
+        if missing:
+            raise ReviewError(
+                tr("{} is no review session: {} is missing or not complete. Start one with the algorithm Start review.").format(
+                    self.path, ", ".join(missing)
+                )
+            )
+
+    def _load_layers(self) -> None:
+        root = self._project.layerTreeRoot()
+        for old in [child for child in root.children() if child.customProperty(GROUP_PROPERTY) == str(self.path)]:
+            self._project.removeMapLayers(old.findLayerIds())
+            root.removeChildNode(old)
+        names = {
+            form.RESTRICTED: tr("Restricted outlines"),
+            form.OUTLINES: tr("Outlines"),
+            form.REFERENCE: tr("Manual outlines"),
+            form.PREDICTED: tr("Predicted outlines"),
+            form.TILES: tr("Tiles"),
+        }
+        self._group = root.insertGroup(0, tr("Review {}").format(self.path.stem))
+        self._group.setCustomProperty(GROUP_PROPERTY, str(self.path))
+        for name, title in names.items():
+            layer = QgsVectorLayer(f"{self.path}|layername={name}", title, "ogr")
+            if not layer.isValid():
+                raise ReviewError(tr("The layer {} of {} cannot be opened.").format(name, self.path))
+            self._take_layer(name, layer)
+            NamedStyle(f"review_{name}").apply(layer)
+        for name in ("imagery", "probability", "dem"):
+            self._load_raster(name)
+        self.crs = self.outlines.crs()
+        self._measure = QgsDistanceArea()
+        self._measure.setSourceCrs(self.crs, self._project.transformContext())
+        self._measure.setEllipsoid(self.crs.ellipsoidAcronym() or "EPSG:7030")
+        self._set_up_fields()
+
+    def _take_layer(self, name: str, layer: QgsMapLayer) -> None:
+        self._layers[name] = layer
+        self._project.addMapLayer(layer, False)
+        node = self._group.addLayer(layer)
+        node.setExpanded(False)
+
+    def _load_raster(self, name: str) -> None:
+        stored = self.settings.get(name)
+        if not stored:
+            return
+        path = form.found_path(stored, str(self.path))
+        for layer in self._project.mapLayers().values():
+            if isinstance(layer, QgsRasterLayer) and layer.isValid() and raster_path(layer) == path:
+                self._layers[name] = layer
+                return
+        layer = QgsRasterLayer(path, {"imagery": tr("Imagery"), "probability": tr("Probability"), "dem": tr("Elevation")}[name])
+        if not layer.isValid():
+            self._words.append(tr("{} of the session is not there any more: {}").format(layer.name(), path))
+            return
+        self._take_layer(name, layer)
+        self._project.layerTreeRoot().findLayer(layer.id()).setItemVisibilityChecked(name == "imagery")
+        if name == "probability":
+            NamedStyle("probability").apply(layer)
+
+    def _set_up_fields(self) -> None:
+        layer = self.outlines
+        with open(DOMAINS, encoding="utf-8") as file:
+            domains = json.load(file)
+        for name, _ in form.ATTRIBUTES:
+            index = layer.fields().lookupField(name)
+            domain = domains.get("reliability" if name.startswith("reliability_") else name)
+            if index < 0 or domain is None:
+                continue
+            choices = [{"": QgsValueMapFieldFormatter.NULL_VALUE}]
+            choices += [{str(label): value} for label, value in zip(domain.get("labels", domain["values"]), domain["values"])]
+            layer.setEditorWidgetSetup(index, QgsEditorWidgetSetup("ValueMap", {"map": choices}))
+        defaults = {
+            OUTLINE_FIELD: "uuid('WithoutBraces')",
+            "status": "'added'",
+            "source": "'added'",
+            "relation": "'added'",
+            "reviewer": _quoted(self.operator),
+            "reviewed_at": "format_date(to_utc(now()), 'yyyy-MM-ddThh:mm:ss.zzzZ')",
+        }
+        own = {*defaults, "parent"}
+        for name in own:
+            index = layer.fields().lookupField(name)
+            if name in defaults:
+                layer.setDefaultValueDefinition(index, QgsDefaultValue(defaults[name]))
+            if name not in ("source", "relation"):
+                layer.setFieldSplitPolicy(index, Qgis.FieldDomainSplitPolicy.DefaultValue)
+            if hasattr(layer, "setFieldDuplicatePolicy"):
+                layer.setFieldDuplicatePolicy(index, Qgis.FieldDuplicatePolicy.DefaultValue)
+        uid = layer.fields().lookupField(OUTLINE_FIELD)
+        layer.setFieldConstraint(uid, QgsFieldConstraints.Constraint.ConstraintUnique)
+        for one in (self.outlines, self.restricted):
+            config = one.editFormConfig()
+            config.setReadOnly(one.fields().lookupField(OUTLINE_FIELD), True)
+            config.setSuppress(QgsEditFormConfig.FeatureFormSuppress.SuppressOn)
+            one.setEditFormConfig(config)
+
+    def _load_queue(self) -> None:
+        key, shape = (f'"{name}"' for name in self._journal.layer_columns(form.OUTLINES))
+        have = {name for name in self.outlines.fields().names()}
+        name = ", ".join(f"NULLIF({column}, '')" for column in NAMED_BY if column in have)
+        columns = [{"fid": key, "name": f"coalesce({name}, NULL)", "area_km2": "NULL"}.get(column, f'"{column}"') for column in COLUMNS]
+        box = [f"ST_{side}({shape})" for side in ("MinX", "MinY", "MaxX", "MaxY")]
+        rows = self._journal.rows(f"SELECT {{}} FROM {form.OUTLINES}", [*columns, f"ST_Area({shape})", *box])
+        place = COLUMNS.index("area_km2")
+        for row, area in zip(rows, self._areas([row[len(COLUMNS) :] for row in rows])):
+            row[place] = area
+            del row[len(COLUMNS) :]
+        self.queue = Queue(rows)
+        uid, fid = COLUMNS.index("uid"), COLUMNS.index("fid")
+        self._uids[form.OUTLINES] = {row[fid]: row[uid] for row in rows}
+        if len({row[uid] for row in rows}) != len(rows) or any(not row[uid] for row in rows):
+            raise ReviewError(tr("{}: several outlines have the same uid. The file was changed outside of the review.").format(self.path))
+        key = self._journal.layer_columns(form.RESTRICTED)[0]
+        self._uids[form.RESTRICTED] = dict(self._journal.rows(f"SELECT {{}} FROM {form.RESTRICTED}", [f'"{key}"', OUTLINE_FIELD]))
+
+    def _areas(self, figures: list[list[float | None]]) -> list[float | None]:
+        """Areas in km2 from planar areas and boxes in map units, through the ratio of ellipsoidal to planar area around each."""
+        planar = np.array([[np.nan if value is None else value for value in row] for row in figures], float).reshape(-1, 5)
+        known = np.isfinite(planar).all(axis=1)
+        if not known.any():
+            return [None] * len(planar)
+        x, y = (planar[:, 1] + planar[:, 3]) / 2, (planar[:, 2] + planar[:, 4]) / 2
+        left, bottom = np.nanmin(x), np.nanmin(y)
+        cell = max(np.nanmax(x) - left, np.nanmax(y) - bottom, 0.0) / CELLS or float(np.nanmax(planar[:, 3] - planar[:, 1])) or 1.0
+        place = np.stack([np.floor((x - left) / cell), np.floor((y - bottom) / cell)], axis=1)
+        cells, which = np.unique(np.where(known[:, None], place, 0), axis=0, return_inverse=True)
+        ratios = np.empty(len(cells))
+        for number, (column, row) in enumerate(cells):
+            middle = QgsPointXY(left + (column + 0.5) * cell, bottom + (row + 0.5) * cell)
+            square = QgsGeometry.fromRect(QgsRectangle.fromCenterAndSize(middle, cell, cell))
+            ratios[number] = self._measure.measureArea(square) / cell**2
+        areas = planar[:, 0] * ratios[which.reshape(-1)] / 1e6
+        return [None if value != value else value for value in areas.tolist()]
+
+    def _replay(self, changes: list[Change]) -> None:
+        """Make edits again that the journal has and the layers in the file have not; each leads to the same state however often it is made."""
+        goals: dict[tuple[str, str], State | None] = {}
+        for change in changes:
+            target = (change.layer, change.uid)
+            if change.after is None:
+                goals[target] = None
+                continue
+            state = goals.get(target) or {}
+            state.update(change.after)
+            if change.after_geometry is not None:
+                state[GEOMETRY] = change.after_geometry
+            goals[target] = state
+        for name, recorder in self._recorders.items():
+            recorder.is_paused = True
+            layer, fids = recorder.layer, {uid: fid for fid, uid in self._uids[name].items()}
+            layer.beginEditCommand("")
+            for (where, uid), state in goals.items():
+                if where != name:
+                    continue
+                fid = fids.get(uid)
+                if state is None:
+                    if fid is not None:
+                        layer.deleteFeature(fid)
+                elif fid is None:
+                    layer.addFeature(self._made(layer, {**state, OUTLINE_FIELD: uid}))
+                else:
+                    if state.get(GEOMETRY):
+                        geometry = QgsGeometry()
+                        geometry.fromWkb(state[GEOMETRY])
+                        layer.changeGeometry(fid, geometry, skipDefaultValue=True)
+                    values = {layer.fields().lookupField(key): value for key, value in state.items() if key != GEOMETRY}
+                    layer.changeAttributeValues(
+                        fid, {index: _converted(layer.fields(), index, value) for index, value in values.items() if index >= 0}, {}, True
+                    )
+            layer.endEditCommand()
+        self.save()
+        for recorder in self._recorders.values():
+            recorder.is_paused = False
+            recorder.committed()
+        self._load_queue()
+        count = len({change.command for change in changes})
+        self._words.append(
+            tr("QGIS ended without closing the session. {} edits were restored from its journal; none is lost.").format(count)
+        )
+
+    def _look_at_inputs(self) -> None:
+        for name, title in (("predicted", tr("The predicted outlines")), ("manual", tr("The manual outlines"))):
+            stored, then = self.settings.get(name), self.settings.get(f"{name}_state")
+            if not stored:
+                continue
+            path = form.found_path(stored, str(self.path))
+            now = form.file_state(path)
+            if not now:
+                if "://" not in path and not path.startswith("/vsi"):
+                    self._words.append(tr("{} are not at {} any more; the session has its own copy.").format(title, path))
+            elif then and now != then:
+                self.inputs_changed.append(name)
+                self._words.append(tr("{} ({}) were changed since. Update the review to take the changes in.").format(title, path))
+
+    def _say_later(self) -> None:
+        """What there is to say about the opening, when those who listen are connected."""
+        if self.is_open:
+            for words in self._words:
+                self.said.emit(words, Qgis.MessageLevel.Warning)
+            self._words.clear()
+
+    # what happens to the layers
+
+    def _listen(self, layer: QgsVectorLayer, name: str) -> None:
+        layer.committedFeaturesAdded.connect(lambda _layer, features: self._follow_ids(name, features))
+        layer.afterCommitChanges.connect(lambda: self._committed(name))
+        layer.editingStopped.connect(lambda: QTimer.singleShot(0, self._resume))
+
+    def _follow_ids(self, name: str, features: Iterable[QgsFeature]) -> None:
+        """Features get their lasting ids when they come into the file."""
+        uids = self._uids[name]
+        for fid in [fid for fid in uids if fid < 0]:
+            del uids[fid]
+        for feature in features:
+            uid = feature[OUTLINE_FIELD]
+            uids[feature.id()] = uid
+            if name == form.OUTLINES and uid in self.queue:
+                self.queue.update(uid, fid=feature.id())
+
+    def _committed(self, name: str) -> None:
+        if self._journal is None:
+            return
+        self._write(lambda: self._journal.set_saved(name))
+        self._recorders[name].committed()
+        self.changed.emit([])
+
+    def _resume(self) -> None:
+        """The person has switched editing off; what they saved is saved, what they discarded is undone."""
+        if not self.is_open:
+            return
+        for layer in (self.outlines, self.restricted):
+            if not layer.isEditable():
+                self._recorders[form.OUTLINES if layer is self.outlines else form.RESTRICTED].committed()
+                if not layer.startEditing():
+                    self.said.emit(tr("{} can be edited no more. The session is closed.").format(layer.name()), Qgis.MessageLevel.Critical)
+                    self.close()
+                    return
+                self.said.emit(
+                    tr("Editing of {} is on again: a review needs it. Close the review to end it.").format(layer.name()),
+                    Qgis.MessageLevel.Info,
+                )
+        self.changed.emit([])
+
+    def _judge_shape(self, fid: int) -> None:
+        """Within an edit command that changed a boundary: the outline is edited now."""
+        if fid not in self._uids[form.OUTLINES]:
+            return
+        self._mark_edited([fid])
+
+    def _mark_edited(self, fids: list[int]) -> None:
+        uids = self._uids[form.OUTLINES]
+        status = {fid: self.queue.get(uids[fid])["status"] for fid in fids}
+        self._set(
+            [uids[fid] for fid in fids], lambda uid: self._decision("added" if status[self.queue.get(uid)["fid"]] == "added" else "edited")
+        )
+
+    def _record(self, recorder: Recorder, entry: Entry, touches: list[Touch]) -> None:
+        """A command is done: into the journal with it."""
+        name = form.OUTLINES if recorder is self._recorders[form.OUTLINES] else form.RESTRICTED
+        if self._joined:
+            number = self._joined
+        else:
+            self._command += 1
+            number = self._command
+        entry.commands.append(number)
+        amends = self._amends(recorder, touches, name, entry)
+        seconds: float | None = self._seconds()
+        at, changes = _now(), []
+        for touch in touches:
+            uid = self._uid_of(touch, name)
+            changes.append(
+                Change(
+                    number, at, self.operator, self._run, name, uid, self._action_of(touch, name), seconds,
+                    _attributes(touch.before), _attributes(touch.after), (touch.before or {}).get(GEOMETRY), (touch.after or {}).get(GEOMETRY),
+                )
+            )  # fmt: skip
+            seconds = None
+        self._write(lambda: self._journal.write(changes))
+        self._follow(touches, name)
+        if name == form.OUTLINES:
+            self._reshaped.update(change.uid for change in changes if _reshapes(change.before, change.after_geometry, change.action))
+        if amends:
+            self._joined = number
+            try:
+                recorder.layer.beginEditCommand(recorder.layer.undoStack().undoText())
+                fields = recorder.layer.fields()
+                for fid, values in amends.items():
+                    recorder.layer.changeAttributeValues(fid, {fields.lookupField(key): value for key, value in values.items()}, {}, True)
+                recorder.layer.endEditCommand()
+            finally:
+                self._joined = 0
+        self._tell(touches, name)
+
+    def _record_move(self, recorder: Recorder, entries: list[Entry], touches: list[Touch], undone: bool) -> None:
+        """Commands were undone or redone."""
+        name = form.OUTLINES if recorder is self._recorders[form.OUTLINES] else form.RESTRICTED
+        numbers = [number for entry in entries for number in entry.commands]
+        self._write(lambda: self._journal.set_undone(numbers, name, undone))
+        if name == form.OUTLINES:
+            for touch in touches:
+                if touch.before is not None and touch.after is not None and GEOMETRY in touch.after:
+                    self._reshaped[self._uid_of(touch, name)] += -1 if undone else 1
+        self._follow(touches, name)
+        self._since = time.monotonic()
+        self._tell(touches, name)
+
+    def _amends(self, recorder: Recorder, touches: list[Touch], name: str, entry: Entry) -> dict[int, dict[str, Any]]:
+        """What is still due to features that tools or plugins made or changed, by feature; a new one's uid is seen to at once."""
+        amends: dict[int, dict[str, Any]] = {}
+        known = self._uids[name]
+        for touch in touches:
+            if touch.before is None:
+                own = touch.after[OUTLINE_FIELD]
+                wanted: dict[str, Any] = {}
+                if name == form.RESTRICTED:
+                    if not own:
+                        wanted = {OUTLINE_FIELD: self.current}
+                elif not own or known.get(touch.fid, own) != own or (own in self.queue and self.queue.get(own)["fid"] != touch.fid):
+                    wanted = {OUTLINE_FIELD: str(uuid.uuid4())}
+                if wanted:
+                    touch.after.update(wanted)
+                known[touch.fid] = touch.after[OUTLINE_FIELD]
+                if name == form.OUTLINES and not self._action and not self._joined:
+                    due = self._due_to(touch, touches)
+                    wanted |= {key: value for key, value in due.items() if touch.after.get(key) != value}
+                if wanted:
+                    amends[touch.fid] = wanted
+            elif touch.after is not None:
+                if OUTLINE_FIELD in touch.after and touch.after[OUTLINE_FIELD] != known[touch.fid] and not self._joined:
+                    amends[touch.fid] = {OUTLINE_FIELD: known[touch.fid]}
+                if name == form.OUTLINES and GEOMETRY in touch.after and "reviewed_at" not in touch.after and not self._joined:
+                    status = self.queue.get(known[touch.fid])["status"]
+                    amends.setdefault(touch.fid, {}).update(self._decision("added" if status == "added" else "edited"))
+        return amends
+
+    def _due_to(self, touch: Touch, touches: list[Touch]) -> dict[str, Any]:
+        """Attributes of an outline that a tool or another plugin made: a part of one that changed in the same command, or a new one."""
+        part = _geometry(touch.after[GEOMETRY])
+        for other in touches:
+            if other.before is not None and other.after is not None and GEOMETRY in other.after:
+                before = _geometry(other.before[GEOMETRY])
+                if part.intersection(before).area() > 0.5 * part.area():
+                    return {"parent": self._uids[form.OUTLINES][other.fid], "status": "edited", "reviewer": self.operator}
+        measured = dict.fromkeys(("component", "parent", "conflict", "change", "priority", "merge_suspect", "probability"))
+        measured.update(dict.fromkeys(("iou", "area_deviation", "boundary_distance_m", "reason", "source_id")))
+        return {"source": "added", "relation": "added", "status": "added", "reviewer": self.operator, **measured}
+
+    def _action_of(self, touch: Touch, name: str) -> str:
+        if self._action:
+            return self._action
+        if name == form.RESTRICTED:
+            return "restricted"
+        if touch.before is None:
+            return "split" if touch.after.get("parent") else "add"
+        if touch.after is None:
+            return "delete"
+        return "edit" if GEOMETRY in touch.after or self._joined else "attributes"
+
+    def _uid_of(self, touch: Touch, name: str) -> str:
+        state = touch.before if touch.after is None else touch.after if touch.before is None else {}
+        return self._uids[name].get(touch.fid) or state.get(OUTLINE_FIELD) or ""
+
+    def _follow(self, touches: list[Touch], name: str) -> None:
+        """Keep ids and queue as the layer is."""
+        uids = self._uids[name]
+        for touch in touches:
+            if touch.after is None:
+                uid = uids.get(touch.fid, "")
+                if name == form.OUTLINES and uid in self.queue:
+                    self.queue.remove(uid)
+                continue
+            uid = uids.setdefault(touch.fid, touch.after.get(OUTLINE_FIELD) or "")
+            if name != form.OUTLINES:
+                continue
+            values = {column: touch.after[column] for column in COLUMNS if column in touch.after and column != OUTLINE_FIELD}
+            if any(field in touch.after for field in NAMED_BY):
+                feature = self.outlines.getFeature(touch.fid)
+                values["name"] = next((str(plain(feature[field])) for field in NAMED_BY if _filled(feature, field)), None)
+            if GEOMETRY in touch.after:
+                values["area_km2"] = self._area(_geometry(touch.after[GEOMETRY])) / 1e6
+            if uid in self.queue:
+                self.queue.update(uid, fid=touch.fid, **values)
+            else:
+                self.queue.add({"uid": uid, "fid": touch.fid, **values})
+
+    def _tell(self, touches: list[Touch], name: str) -> None:
+        uids = list(dict.fromkeys(self._uid_of(touch, name) for touch in touches))
+        for touch in touches:
+            if touch.after is None:
+                self._uids[name].pop(touch.fid, None)
+        if not self._joined:
+            self.changed.emit(uids)
+            if self.current and self.current not in self.queue:
+                self.show("")
+
+    def _write(self, do: Any) -> None:
+        """Write to the journal now; what cannot be written is kept and tried again."""
+        self._pending.append(do)
+        try:
+            while self._pending:
+                self._pending[0]()
+                del self._pending[0]
+        except JournalError as error:
+            self.said.emit(
+                tr("The last edits could not be written to {}: {} They are tried again; make room or bring the disk back.").format(
+                    self.path, error
+                ),
+                Qgis.MessageLevel.Critical,
+            )
+
+    def _notice_removal(self, ids: list[str]) -> None:
+        """Layers are about to leave the project."""
+        gone = [name for name, layer in self._layers.items() if layer.id() in ids]
+        for name in gone:
+            if name in form.PATHS:
+                del self._layers[name]
+        if self.is_open and any(name not in form.PATHS for name in gone):
+            self.said.emit(
+                tr("A layer of the review was removed from the project. The session is saved and closed; open it again to go on."),
+                Qgis.MessageLevel.Warning,
+            )
+            try:
+                self.save()
+            except ReviewError as error:
+                self.said.emit(str(error), Qgis.MessageLevel.Warning)
+            self._leave(going=tuple(ids))
+
+    # small steps
+
+    def _need_open(self) -> None:
+        if not self.is_open:
+            raise ReviewError(tr("The session is closed. Open it again."))
+
+    def _known(self, uids: Iterable[str]) -> list[str]:
+        uids = list(dict.fromkeys(uids))
+        unknown = [uid for uid in uids if uid not in self.queue]
+        if unknown or not uids:
+            raise ReviewError(tr("There is no such outline in the session any more."))
+        return uids
+
+    def _decision(self, status: str) -> dict[str, Any]:
+        return {"status": status, "reason": None, "conflict": None, "reviewer": self.operator, "reviewed_at": _now()}
+
+    def _decide(self, uids: Sequence[str], action: str, text: str, status: Any, more: dict[str, Any] | None = None) -> None:
+        uids = self._known(uids)
+        with self.command(action, text):
+            self._set(uids, lambda uid: {**self._decision(status(uid)), **(more or {})})
+
+    def _status_when_kept(self, uid: str) -> str:
+        row = self.queue.get(uid)
+        if row["source"] in ("manual", "added"):
+            return "added"
+        return "edited" if self._reshaped[uid] > 0 else "accepted"
+
+    def _set(self, uids: Sequence[str], values_of: Any) -> None:
+        """Write attributes by name; the old ones are told to QGIS, which otherwise looks for each by itself when it is undone."""
+        layer = self.outlines
+        fields = layer.fields()
+        wanted = {self.queue.get(uid)["fid"]: values_of(uid) for uid in uids}
+        names = {name: fields.lookupField(name) for values in wanted.values() for name in values}
+        request = QgsFeatureRequest().setFilterFids(list(wanted)).setSubsetOfAttributes(list(names.values()))
+        request.setFlags(QgsFeatureRequest.Flag.NoGeometry)
+        for feature in layer.getFeatures(request):
+            new, old = {}, {}
+            for name, value in wanted[feature.id()].items():
+                index = names[name]
+                before, after = feature.attribute(index), _converted(fields, index, value)
+                if plain(before) != plain(after):
+                    new[index], old[index] = after, before
+            if new and not layer.changeAttributeValues(feature.id(), new, old, True):
+                raise ReviewError(tr("QGIS did not take the values {}.").format(wanted[feature.id()]))
+
+    def _made(self, layer: QgsVectorLayer, state: State) -> QgsFeature:
+        fields = layer.fields()
+        feature = QgsFeature(fields)
+        for name, value in state.items():
+            index = fields.lookupField(name) if name != GEOMETRY else -1
+            if index >= 0:
+                feature.setAttribute(index, _converted(fields, index, value))
+        if state.get(GEOMETRY):
+            feature.setGeometry(_geometry(state[GEOMETRY]))
+        return feature
+
+    def _new(self, geometry: QgsGeometry, values: dict[str, Any], like: QgsFeature | None = None) -> str:
+        """A new outline within a command, with the attributes of another one but for ``values``."""
+        uid = str(uuid.uuid4())
+        fields = self.outlines.fields()
+        feature = QgsFeature(fields)
+        keys = set(self.outlines.primaryKeyAttributes())
+        if like is not None:
+            for index, value in enumerate(like.attributes()):
+                if index not in keys:
+                    feature.setAttribute(index, value)
+        for name, value in {**values, OUTLINE_FIELD: uid}.items():
+            index = fields.lookupField(name)
+            feature.setAttribute(index, _converted(fields, index, value))
+        feature.setGeometry(geometry)
+        if not self.outlines.addFeature(feature):
+            raise ReviewError(tr("QGIS did not take the new outline."))
+        return uid
+
+    def _manual_for(self, uid: str) -> tuple[list[str], list[str]]:
+        """Manual outlines of its correspondence in the queue (made where they are not yet), and the predicted ones not rejected."""
+        feature = self.feature(self._known([uid])[0])
+        component = _component(feature)
+        manual = self._members(form.REFERENCE, component)
+        if not manual:
+            raise ReviewError(tr("There is no manual outline here."))
+        request = QgsFeatureRequest().setFilterExpression(f'"component" = {component}')
+        here = list(self.outlines.getFeatures(request))
+        others = [one[OUTLINE_FIELD] for one in here if one["source"] == "predicted" and one["status"] not in ("rejected", "replaced")]
+        own = {str(one["source_id"]): one[OUTLINE_FIELD] for one in here if one["source"] == "manual"}
+        fields, taken = self.outlines.fields(), []
+        for one in self.reference.getFeatures(QgsFeatureRequest().setFilterFids(manual)):
+            name = str(one["name"])
+            if name in own:
+                taken.append(own[name])
+                continue
+            values = {"source": "manual", "source_id": name, "component": component, "relation": feature["relation"]}
+            for field in one.fields().names():
+                if fields.lookupField(field) >= 0 and field not in REVIEW_NAMES and field in ATTRIBUTE_NAMES:
+                    values[field] = one[field]
+            taken.append(self._new(self._polygons(one.geometry()), {**values, **self._decision("added")}))
+        return taken, others
+
+    def _members(self, name: str, component: int | None) -> list[int]:
+        if component is None:
+            return []
+        if name not in self._components:
+            members: dict[int, list[int]] = {}
+            key = self._journal.layer_columns(name)[0]
+            for number, fid in self._journal.rows(f"SELECT {{}} FROM {name} WHERE component IS NOT NULL", ["component", f'"{key}"']):
+                members.setdefault(number, []).append(fid)
+            self._components[name] = members
+        return self._components[name].get(component, [])
+
+    def _ground(self, uid: str, name: str) -> QgsGeometry:
+        feature = self.feature(uid)
+        if feature is None:
+            return QgsGeometry()
+        component, layer = _component(feature), self._layers[name]
+        if component is not None:
+            fids = self._members(name, component)
+            found = [one.geometry() for one in layer.getFeatures(QgsFeatureRequest().setFilterFids(fids))] if fids else []
+        else:
+            outline = feature.geometry()
+            near = layer.getFeatures(QgsFeatureRequest().setFilterRect(outline.boundingBox()))
+            found = [one.geometry() for one in near if one.geometry().intersection(outline).area() > 0]
+        return QgsGeometry.unaryUnion(found) if found else QgsGeometry()
+
+    def _restricted_fid(self, uid: str) -> int | None:
+        return next((fid for fid, own in self._uids[form.RESTRICTED].items() if own == uid), None)
+
+    def _polygons(self, geometry: QgsGeometry) -> QgsGeometry:
+        """As the layer keeps it: several polygons in one, without heights."""
+        outline = QgsGeometry(geometry)
+        if outline.isEmpty() or outline.type() != Qgis.GeometryType.Polygon:
+            raise ReviewError(tr("The outline has no area."))
+        outline.convertToMultiType()
+        if QgsWkbTypes.isCurvedType(outline.wkbType()):
+            outline.convertToStraightSegment()
+        outline.get().dropZValue()
+        outline.get().dropMValue()
+        return outline
+
+    def _area(self, geometry: QgsGeometry) -> float:
+        """In m2 on the ellipsoid."""
+        return self._measure.measureArea(geometry)
+
+    def _seconds(self) -> float:
+        now = time.monotonic()
+        spent, self._since = now - self._since, now
+        return round(min(spent, IDLE_SECONDS), 3)
+
+    def _tops(self, entries_of: Any) -> list[tuple[int, Recorder]]:
+        if not self.is_open:
+            return []
+        tops = []
+        for recorder in self._recorders.values():
+            entries = entries_of(recorder)
+            if entries:
+                tops.append((max(entries[0].commands, default=0), recorder))
+        return tops
+
+    def _step(self, entries_of: Any, choose: Any, step: Any) -> None:
+        """Undo or redo the command with the highest or lowest number, in both layers."""
+        self._need_open()
+        tops = self._tops(entries_of)
+        if not tops:
+            return
+        number = choose(number for number, _ in tops)
+        for recorder in self._recorders.values():
+            while [top for top, other in self._tops(entries_of) if other is recorder] == [number]:
+                step(recorder.layer.undoStack())
+
+    def _beat(self) -> None:
+        """Say that the session is still in use, and try again what could not be written."""
+        Path(f"{self.path}.lock").touch()
+        if self._pending:
+            self._write(lambda: None)
+
+    def _place(self) -> None:
+        """Note where the person is."""
+        if self._journal is not None and self.settings.get("current") != self.current:
+            self.settings["current"] = self.current
+            self._write(lambda: self._journal.set_setting("current", self.current))
+
+    def _leave(self, going: tuple[str, ...] = ()) -> None:
+        """Let go of everything; layers in ``going`` are on their way out already."""
+        self.is_open = False
+        self._heart.stop()
+        self._placing.stop()
+        self._project.layersWillBeRemoved.disconnect(self._notice_removal)
+        for recorder in self._recorders.values():
+            recorder.stop()
+        for layer in (self.outlines, self.restricted):
+            if layer.isEditable():
+                layer.rollBack()  # nothing is in the buffer, or the journal has it
+        self._release(going)
+        self.closed.emit()
+
+    def _release(self, going: tuple[str, ...] = ()) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        ours = [] if self._group is None or sip.isdeleted(self._group) else self._group.findLayerIds()
+        ours = [layer for layer in ours if layer not in going]
+        project, group = self._project, self._group
+
+        def remove() -> None:
+            project.removeMapLayers([layer for layer in ours if project.mapLayer(layer) is not None])
+            if group is not None and not sip.isdeleted(group) and group.parent() is not None:
+                group.parent().removeChildNode(group)
+
+        if going:
+            QTimer.singleShot(0, remove)
+        else:
+            remove()
+        self._lock.unlock()
+
+
+def _component(feature: QgsFeature) -> int | None:
+    """The correspondence of an outline; None for one without."""
+    value = plain(feature["component"])
+    return None if value is None else int(value)
+
+
+def _cut(geometry: QgsGeometry, line: QgsGeometry) -> list[QgsGeometry]:
+    """The parts of an outline that a line makes; polygons that it does not cut stay with the largest part."""
+    cut, whole = [], []
+    lines = line.asMultiPolyline() if line.isMultipart() else [line.asPolyline()]
+    for polygon in geometry.asGeometryCollection():
+        parts = [polygon]
+        for points in lines:
+            for part in list(parts):
+                _result, pieces, _touched = part.splitGeometry(points, False)
+                parts += pieces
+        (cut if len(parts) > 1 else whole).extend(parts)
+    cut.sort(key=lambda part: part.area(), reverse=True)
+    if cut and whole:
+        cut[0] = QgsGeometry.collectGeometry([cut[0], *whole])
+    return cut
+
+
+def _geometry(wkb: bytes | None) -> QgsGeometry:
+    geometry = QgsGeometry()
+    if wkb:
+        geometry.fromWkb(wkb)
+    return geometry
+
+
+def _attributes(state: State | None) -> dict[str, Any] | None:
+    return None if state is None else {name: value for name, value in state.items() if name != GEOMETRY}
+
+
+def _reshapes(before: dict[str, Any] | None, geometry: bytes | None, action: str) -> bool:
+    return geometry is not None and (before is not None or action == "split")
+
+
+def _converted(fields: Any, index: int, value: Any) -> Any:
+    """A value as its field holds it."""
+    return NULL if plain(value) is None else fields.at(index).convertCompatible(value)
+
+
+def _filled(feature: QgsFeature, name: str) -> bool:
+    return feature.fields().lookupField(name) >= 0 and bool(plain(feature[name]))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_writable(path: Path) -> bool:
+    try:
+        with open(path, "r+b"):
+            return True
+    except OSError:
+        return False
