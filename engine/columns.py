@@ -26,7 +26,7 @@ def column_of(layer: PolygonLayer, name: str) -> Column:
 def stacked(layers: Sequence[PolygonLayer]) -> PolygonLayer:
     """Several layers as one, in the CRS of the first; a field that one lacks is empty there."""
     names = dict.fromkeys(name for layer in layers for name in layer.fields)
-    columns = {name: np.concatenate([_objects(column_of(layer, name)) for layer in layers]) for name in names}
+    columns = {name: np.concatenate([objects(column_of(layer, name)) for layer in layers]) for name in names}
     geometries = np.concatenate([layer.in_crs(layers[0].crs).geometries for layer in layers])
     return PolygonLayer(geometries, layers[0].crs, columns)
 
@@ -38,26 +38,26 @@ def where(layer: PolygonLayer, kept: NDArray[np.bool_]) -> PolygonLayer:
 
 def texts(values: Column) -> Column:
     """Values (n,) as text, None where empty; whole numbers without a decimal point, dates as ISO 8601."""
-    return np.fromiter((_text(value) for value in _objects(values)), dtype=object, count=len(values))
+    return np.fromiter((_text(value) for value in objects(values)), dtype=object, count=len(values))
 
 
 def numbers(values: Column) -> NDArray[np.float64]:
     """Values (n,) as numbers, NaN where they are none."""
     if values.dtype != object and not isinstance(values, np.ma.MaskedArray):
         return values.astype(np.float64)
-    return np.fromiter((_number(value) for value in _objects(values)), dtype=np.float64, count=len(values))
+    return np.fromiter((_number(value) for value in objects(values)), dtype=np.float64, count=len(values))
 
 
 def is_null(values: Column) -> NDArray[np.bool_]:
     """Which values (n,) are empty: None, NaN, no date, text of blanks."""
-    return np.fromiter((_text(value) is None for value in _objects(values)), dtype=bool, count=len(values))
+    return np.fromiter((_text(value) is None for value in objects(values)), dtype=bool, count=len(values))
 
 
 def first_known(*columns: Column | Sequence[Any]) -> Column:
     """For each row (n,) the first value that is not empty."""
     out = np.full(len(columns[0]), None, dtype=object)
     for column in reversed(columns):
-        values = _objects(np.asanyarray(column))
+        values = objects(np.asanyarray(column))
         known = ~is_null(values)
         out[known] = values[known]
     return out
@@ -88,7 +88,8 @@ def some(values: Iterable[Any]) -> str:
     return ", ".join(map(str, different[:NAMED_AT_MOST])) + (f" and {more} more" if more > 0 else "")
 
 
-def _objects(values: Column) -> Column:
+def objects(values: Column) -> Column:
+    """Values (n,) as Python objects, a copy, None where a masked array is masked."""
     if isinstance(values, np.ma.MaskedArray):
         out = np.ma.getdata(values).astype(object)
         out[np.ma.getmaskarray(values)] = None

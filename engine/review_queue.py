@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -23,7 +23,7 @@ from engine.matching import OverlapGraph, components, ground, overlaps
 from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.reporting import Reporter
 from engine.threads import in_threads
-from engine.vectors import PolygonLayer
+from engine.vectors import PolygonLayer, polygonal
 from engine.zonal import zonal_means
 from jobs import AssessJob
 from review_session import ATTRIBUTES, REVIEW_FIELDS
@@ -36,6 +36,8 @@ NECK = 0.1
 
 OUTLINES_AT_ONCE = 200
 
+PROBABILITY_FIELD = "probability_mean"
+"""Where post-processing writes the mean probability of an outline."""
 OWN_PREFIX = "input_"
 """Before the name of an input's field that a session needs for itself."""
 TAKEN = {"fid", "geom", *(name for name, _ in REVIEW_FIELDS), *(name for name, _ in ATTRIBUTES)}
@@ -183,7 +185,7 @@ def mean_probability(layer: PolygonLayer, raster: str | None, reporter: Reporter
     EngineError
         ``not_probability`` for values beyond 0-1; those of :func:`engine.rasters.open_raster`.
     """
-    field = next((column for name, column in layer.fields.items() if name.lower() == "probability_mean"), None)
+    field = next((column for name, column in layer.fields.items() if name.lower() == PROBABILITY_FIELD), None)
     known = np.full(len(layer), np.nan) if field is None else numbers(field)
     unknown = np.flatnonzero(~np.isfinite(known))
     if raster is not None and len(unknown):
@@ -194,7 +196,7 @@ def mean_probability(layer: PolygonLayer, raster: str | None, reporter: Reporter
         raise EngineError(
             "not_probability",
             f"The mean probabilities of the outlines reach from {finite.min():g} to {finite.max():g}; probabilities lie between 0 and 1. "
-            "Give the raster that Detect rock glaciers wrote, and check the field probability_mean.",
+            f"Give the raster that Detect rock glaciers wrote, and check the field {PROBABILITY_FIELD}.",
         )
     return known
 
@@ -298,6 +300,20 @@ def own_fields(fields: Columns, taken: set[str] = TAKEN) -> dict[str, Column]:
     return found
 
 
+def as_it_came(layer: PolygonLayer, names: NDArray[np.str_], component: NDArray[np.intp]) -> PolygonLayer:
+    """Outlines (n,) as the layers predicted and reference of a session have them, without their own fields."""
+    return replace(layer, fields={"name": names.astype(object), "component": component.astype(np.int32)})
+
+
+def reference_layer(manual: PolygonLayer | None, names: NDArray[np.str_] | None, relations: Relations, crs: CRS) -> PolygonLayer:
+    """The layer reference of a session: manual outlines with their own fields."""
+    if manual is None or names is None:
+        nothing = PolygonLayer(np.empty(0, dtype=object), crs)
+        return as_it_came(nothing, np.empty(0, dtype=np.str_), np.empty(0, dtype=np.intp))
+    came = as_it_came(manual, names, relations.reference_component)
+    return replace(came, fields={**came.fields, **own_fields(manual.fields, {"fid", "geom", "name", "component"})})
+
+
 def new_uids(count: int) -> NDArray[np.object_]:
     """Names (n,) that no other outline has, of this session or another."""
     uids: dict[str, None] = {}
@@ -321,6 +337,14 @@ def _joined(first: Column, second: Column | None, count: int) -> Column:
     if first.dtype == second.dtype:
         return np.concatenate([first, second])
     return np.concatenate([texts(first), texts(second)])
+
+
+def mended(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Outlines (n,) as a session has them, valid to compute with: invalid ones repaired, none at all as an empty one."""
+    good = np.where(shapely.is_missing(geometries), shapely.MultiPolygon(), geometries)
+    broken = ~shapely.is_valid(good)
+    good[broken] = [polygonal(shape) for shape in shapely.make_valid(good[broken])]
+    return good
 
 
 def check_map(layer: PolygonLayer, path: str | os.PathLike[str], placed: NDArray[np.object_], crs: CRS, named: str) -> None:

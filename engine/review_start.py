@@ -23,7 +23,7 @@ from engine.rasters import Grid, open_raster
 from engine.reporting import Reporter, StagedReporter
 from engine.restricted_outlines import given_to_outlines
 from engine.review_file import Session, decided_in, write_session
-from engine.review_queue import Relations, check_map, own_fields, pixel_size_of, queue, relate
+from engine.review_queue import Relations, as_it_came, check_map, pixel_size_of, queue, reference_layer, relate
 from engine.review_tiles import tile_grid
 from engine.vectors import PolygonLayer, read_outlines, reproject
 from jobs import StartReviewJob
@@ -132,20 +132,6 @@ def _restricted(outlines: PolygonLayer, restricted: PolygonLayer | None, reporte
     if not owned.all():
         reporter.warning("restricted_alone", f"{(~owned).sum()} restricted outlines lie in no predicted outline; they were left out.")
     return PolygonLayer(given.geometries[owned], outlines.crs, {"uid": given.fields["id"][owned]})
-
-
-def as_it_came(layer: PolygonLayer, names: NDArray[np.str_], component: NDArray[np.intp]) -> PolygonLayer:
-    """Outlines (n,) as the layers predicted and reference of a session have them, without their own fields."""
-    return replace(layer, fields={"name": names.astype(object), "component": component.astype(np.int32)})
-
-
-def reference_layer(manual: PolygonLayer | None, names: NDArray[np.str_] | None, relations: Relations, crs: CRS) -> PolygonLayer:
-    """The layer reference of a session: manual outlines with their own fields."""
-    if manual is None or names is None:
-        nothing = PolygonLayer(np.empty(0, dtype=object), crs)
-        return as_it_came(nothing, np.empty(0, dtype=np.str_), np.empty(0, dtype=np.intp))
-    came = as_it_came(manual, names, relations.reference_component)
-    return replace(came, fields={**came.fields, **own_fields(manual.fields, {"fid", "geom", "name", "component"})})
 
 
 def _area(job: StartReviewJob, layers: Mapping[str, PolygonLayer], crs: CRS) -> NDArray[np.object_]:

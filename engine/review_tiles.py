@@ -41,8 +41,7 @@ def tile_grid(area: NDArray[np.object_], crs: CRS, tile_size: float) -> tuple[Po
     left, bottom, right, top = shapely.bounds(whole)
     width, height = _metres_per_unit(crs, left, bottom, right, top)
     while True:
-        across, down = tile_size / width, tile_size / height
-        columns, rows = (max(1, math.ceil(extent - 1e-6)) for extent in ((right - left) / across, (top - bottom) / down))
+        (across, columns), (down, rows) = _fitted(right - left, tile_size / width), _fitted(top - bottom, tile_size / height)
         if columns * rows > MOST_CANDIDATES:
             tile_size *= 1.001 * math.sqrt(columns * rows / MOST_CANDIDATES)
             continue
@@ -53,6 +52,12 @@ def tile_grid(area: NDArray[np.object_], crs: CRS, tile_size: float) -> tuple[Po
         if met.sum() <= MOST_TILES:
             return _layer(boxes[met], row[met], column[met], crs), tile_size
         tile_size *= max(1.05, math.sqrt(met.sum() / MOST_TILES))
+
+
+def _fitted(extent: float, size: float) -> tuple[float, int]:
+    """Size and number of the tiles along an extent; a little larger rather than one of almost nothing at the end."""
+    count = max(1, math.ceil(extent / size - 0.01))
+    return max(size, extent / count), count
 
 
 def _metres_per_unit(crs: CRS, left: float, bottom: float, right: float, top: float) -> tuple[float, float]:
