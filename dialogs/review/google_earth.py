@@ -93,18 +93,20 @@ def kml(name: str, shapes: dict[str, tuple[str, QgsGeometry]], crs: QgsCoordinat
     present = {style: (title, QgsGeometry(shape)) for style, (title, shape) in shapes.items() if not shape.isEmpty()}
     first = next(iter(present.values()))[1]
     _look_at(document, first, crs, project, to_earth)
-    for style, (title, shape) in present.items():
+    for style in present:
         look = SubElement(document, "Style", id=style)
         line = SubElement(look, "LineStyle")
         SubElement(line, "color").text = COLOURS[style]
         SubElement(line, "width").text = "3" if style == "outline" else "2"
         SubElement(SubElement(look, "PolyStyle"), "fill").text = "0"
+    for style, (title, shape) in present.items():
         place = SubElement(document, "Placemark")
         SubElement(place, "name").text = f"{title}: {name}"
         SubElement(place, "styleUrl").text = f"#{style}"
         several = SubElement(place, "MultiGeometry")
         shape.transform(to_earth)
-        for polygon in shape.asMultiPolygon() if shape.isMultipart() else [shape.asPolygon()]:
+        shape.convertToMultiType()
+        for polygon in shape.forcePolygonCounterClockwise().asMultiPolygon():
             _polygon(several, polygon)
     return ElementTree(root)
 

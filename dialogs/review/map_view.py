@@ -58,11 +58,12 @@ class MapView(QObject):
         self._comparison = COMPARISONS[0]
         mode = QgsSettings().value(MODE_SETTING, MODES[0], type=str)
         self._mode = mode if mode in MODES else MODES[0]
-        self._shows_fills = True
+        self._shows_fills, self._closed = True, False
         self._bands = {part: self._band(hatch(part), opacity=1.0) for part in (COMMON, OURS, THEIRS)}
         self._boundary = self._band(boundary_symbol(), opacity=1.0)
         review.current_changed.connect(self._go)
         review.changed.connect(self._follow)
+        review.closed.connect(self.close)
         canvas.destinationCrsChanged.connect(self.redraw)
         canvas.mapToolSet.connect(self._adapt_to_tool)
         self._adapt_to_tool(canvas.mapTool())
@@ -128,6 +129,10 @@ class MapView(QObject):
 
     def close(self) -> None:
         """Take everything away."""
+        if self._closed:
+            return
+        self._closed = True
+        self._review.closed.disconnect(self.close)
         self._review.current_changed.disconnect(self._go)
         self._review.changed.disconnect(self._follow)
         if sip.isdeleted(self._canvas):

@@ -13,6 +13,7 @@ from qgis.PyQt.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QP
 from qgis.utils import iface
 
 from ...processing_provider.translation import tr
+from .session import ReviewError
 
 MARGIN = 1.05
 """The map shows a tile and this much more, so that what its edge cuts is seen whole."""
@@ -35,7 +36,7 @@ class Navigator(QWidget):
 
     def __init__(self, review: Any, canvas: QgsMapCanvas, draw: Callable[[], None] | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._review, self._canvas = review, canvas
+        self._review, self._canvas, self._layer = review, canvas, review.tiles
         self._draw = draw if draw is not None else self._draw_natively
         self._was_shown: bool | None = None
         self._at: int | None = None
@@ -43,7 +44,7 @@ class Navigator(QWidget):
         self._build()
         self._band = QgsRubberBand(canvas, Qgis.GeometryType.Polygon)
         symbol = QgsFillSymbol.createSimple({"style": "no", "outline_color": "26,26,26", "outline_width": "1.2"})
-        symbol.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": "240,228,66", "line_width": "0.7", "line_style": "dash"}))
+        symbol.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": "255,255,255", "line_width": "0.7", "line_style": "dash"}))
         self._band.setSymbol(symbol)
         canvas.destinationCrsChanged.connect(self._outline)
         review.closed.connect(self.close_navigator)
@@ -73,9 +74,11 @@ class Navigator(QWidget):
         if self._at is None:
             return
         tile = self._tiles[self._at]
-        self._review.visit_tile(tile.fid, visited)
-        tile.visited = visited
-        self._review.tiles.triggerRepaint()
+        try:
+            self._review.visit_tile(tile.fid, visited)
+            tile.visited = visited
+        except ReviewError as error:
+            self._review.said.emit(str(error), Qgis.MessageLevel.Warning)
         self._tell()
 
     def close_navigator(self) -> None:
@@ -93,7 +96,7 @@ class Navigator(QWidget):
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
         tiles = [
             _Tile(feature.id(), int(feature["row"]), int(feature["col"]), feature["visited_at"] not in (None, NULL, ""))
-            for feature in self._review.tiles.getFeatures(request)
+            for feature in self._layer.getFeatures(request)
         ]
         return sorted(tiles, key=lambda tile: (tile.row, tile.col if tile.row % 2 == 0 else -tile.col))
 
@@ -158,7 +161,7 @@ class Navigator(QWidget):
         settings = self._canvas.mapSettings()
         to_map = QgsCoordinateTransform(self._review.crs, settings.destinationCrs(), settings.transformContext())
         try:
-            extent = to_map.transformBoundingBox(self._review.tiles.getFeature(self.tile).geometry().boundingBox())
+            extent = to_map.transformBoundingBox(self._layer.getFeature(self.tile).geometry().boundingBox())
         except QgsCsException:
             self._review.said.emit(tr("The tile cannot be shown in the map's coordinate reference system."), Qgis.MessageLevel.Warning)
             return
@@ -169,7 +172,7 @@ class Navigator(QWidget):
     def _outline(self) -> None:
         self._band.reset(Qgis.GeometryType.Polygon)
         if self.tile is not None:
-            self._band.addGeometry(self._review.tiles.getFeature(self.tile).geometry(), self._review.crs)
+            self._band.addGeometry(self._layer.getFeature(self.tile).geometry(), self._review.crs)
 
     def _tell(self) -> None:
         """Progress, and which buttons can be used."""
@@ -187,9 +190,8 @@ class Navigator(QWidget):
 
     def _show_layer(self, shown: bool | None) -> bool | None:
         """Show or hide the layer of tiles; whether it was shown. The person's own choice returns when the session is closed."""
-        tiles = self._review.tiles
-        project = None if sip.isdeleted(tiles) else tiles.project()
-        node = project.layerTreeRoot().findLayer(tiles.id()) if project is not None else None
+        project = None if sip.isdeleted(self._layer) else self._layer.project()
+        node = project.layerTreeRoot().findLayer(self._layer.id()) if project is not None else None
         if node is None or shown is None:
             return None
         before = node.itemVisibilityChecked()

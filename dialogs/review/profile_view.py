@@ -88,6 +88,7 @@ class ProfileView(QgsDockWidget):
         self._build()
         review.current_changed.connect(self._look_soon)
         review.changed.connect(self._follow)
+        review.closed.connect(self.close_view)
         self.visibilityChanged.connect(self._look_soon)
         self._main.destinationCrsChanged.connect(self._draw_line)
 
@@ -116,6 +117,7 @@ class ProfileView(QgsDockWidget):
         self._cancel()
         self._review.current_changed.disconnect(self._look_soon)
         self._review.changed.disconnect(self._follow)
+        self._review.closed.disconnect(self.close_view)
         self.visibilityChanged.disconnect(self._look_soon)
         if not sip.isdeleted(self._main):
             self._main.destinationCrsChanged.disconnect(self._draw_line)
@@ -193,7 +195,7 @@ class ProfileView(QgsDockWidget):
         uid = self._review.current
         outline = self._review.outline(uid) if uid else QgsGeometry()
         if self._dem is None or not alive(self._review.dem):
-            self._say(tr("There is no elevation model in this session. Give one when a session is started, or add it to the project."))
+            self._say(tr("There is no elevation model in this session. Choose one when you start a session."))
         elif outline.isEmpty():
             self._say(tr("Choose an outline."))
         else:

@@ -50,6 +50,7 @@ class SecondView(QgsDockWidget):
         super().__init__(tr("Second view of the review"), parent)
         self.setObjectName("RockGlacierReviewSecondView")  # by which QGIS remembers where it was
         self._review, self._main = review, main
+        self._outlines = (review.outlines, review.reference)
         self._project = review.outlines.project() or QgsProject.instance()
         self._syncing = self._closed = False
         self._scale = 0.0
@@ -64,6 +65,7 @@ class SecondView(QgsDockWidget):
         self.canvas.xyCoordinates.connect(self._mark_there)
         review.current_changed.connect(self._draw_current)
         review.changed.connect(self._redraw_current)
+        review.closed.connect(self.close_view)
         self._project.layersAdded.connect(self._fill_choices)
         self._project.layersRemoved.connect(self._fill_choices)
         self._project.mapThemeCollection().mapThemesChanged.connect(self._fill_choices)
@@ -100,6 +102,7 @@ class SecondView(QgsDockWidget):
         for signal, slot in (
             (self._review.current_changed, self._draw_current),
             (self._review.changed, self._redraw_current),
+            (self._review.closed, self.close_view),
             (self._project.layersAdded, self._fill_choices),
             (self._project.layersRemoved, self._fill_choices),
             (self._project.layersWillBeRemoved, self._let_go),
@@ -215,7 +218,7 @@ class SecondView(QgsDockWidget):
             base = self._project.mapLayer(name)
         self.canvas.setTheme(name if kind == "theme" else "")
         if kind != "theme":
-            outlines = [layer for layer in (self._review.outlines, self._review.reference) if alive(layer)]
+            outlines = [layer for layer in self._outlines if alive(layer)]
             self.canvas.setLayers([*outlines, *([base] if base is not None else [])])
         self._base = base  # what the canvas shows is not owned by it
         self.canvas.refresh()
