@@ -136,7 +136,7 @@ class AttributeForm(QWidget):
         self.setFocusProxy(self.widgets["system_type"])
         review.current_changed.connect(self._go)
         review.changed.connect(self._follow)
-        review.closed.connect(lambda: self.setEnabled(False))
+        review.closed.connect(self._close)
         self._go(review.current)
 
     def show_outlines(self, uids: Iterable[str]) -> None:
@@ -187,6 +187,10 @@ class AttributeForm(QWidget):
     def _follow(self, uids: list[str]) -> None:
         if not set(uids).isdisjoint(self._uids):
             self._refresh()
+
+    def _close(self) -> None:
+        self._uids = []
+        self.setEnabled(False)
 
     def _refresh(self) -> None:
         features = [self._review.feature(uid) for uid in self._uids] if len(self._uids) <= MANY else []

@@ -41,6 +41,7 @@ WIDTHS = {"name": 7, "relation": 7, "status": 14, "reviewer": 10}
 """Of columns at first, in characters."""
 WIDTH = 7
 DECIMALS = {"priority": 2, "area_km2": 3, "probability": 2, "iou": 2, "boundary_distance_m": 1}
+FIGURES = (*DECIMALS, "area_deviation")
 CONFLICT = "⚠"
 COLOURS = {
     "accepted": QColor(0, 158, 115),
@@ -117,11 +118,13 @@ class QueueModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(VIEW_COLUMNS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Titles of the columns, and what they mean."""
+        """Titles of the columns, what they mean, and that figures sort from the highest."""
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
             return heading(VIEW_COLUMNS[section])
+        if role == Qt.ItemDataRole.InitialSortOrderRole:
+            return _number(Qt.SortOrder.DescendingOrder if VIEW_COLUMNS[section] in FIGURES else Qt.SortOrder.AscendingOrder)
         return explanation(VIEW_COLUMNS[section]) if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -132,7 +135,7 @@ class QueueModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(position, column)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return RIGHT if column in DECIMALS or column == "area_deviation" else None
+            return RIGHT if column in FIGURES else None
         if role == Qt.ItemDataRole.DecorationRole:
             return COLOURS.get(self._queue.value(position, "status")) if column == "status" else None
         return self._tooltip(position, column) if role == Qt.ItemDataRole.ToolTipRole else None
@@ -204,7 +207,7 @@ class QueueView(QWidget):
 
     def __init__(self, review: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._review = review
+        self._review, self._is_going = review, False
         self.model = QueueModel(review.queue, self)
         self.filter_bar = FilterBar(self.model)
         self.table = self._make_table()
@@ -334,7 +337,7 @@ class QueueView(QWidget):
     def _sort_by(self, number: int) -> None:
         """Numbers from the highest, texts from the first; the other way round when it is so already."""
         header = self.table.horizontalHeader()
-        descending = VIEW_COLUMNS[number] in DECIMALS or VIEW_COLUMNS[number] == "area_deviation"
+        descending = VIEW_COLUMNS[number] in FIGURES
         if header.sortIndicatorSection() == number:
             descending = header.sortIndicatorOrder() == Qt.SortOrder.AscendingOrder
         self.table.sortByColumn(number, Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder)
@@ -346,7 +349,9 @@ class QueueView(QWidget):
         if index.isValid():
             uid = self.model.queue.uid_at(index.row())
             if uid != self._review.current:
+                self._is_going = True  # the table is about to select by itself
                 self._review.show(uid)
+                self._is_going = False
 
     def _follow(self, _uids: list[str]) -> None:
         self.model.follow()
@@ -354,6 +359,8 @@ class QueueView(QWidget):
 
     def _show_current(self) -> None:
         """Select the outline that is shown and scroll to it; a selection that holds it stays."""
+        if self._is_going:
+            return
         position = self.model.queue.position(self._review.current) if self._review.current else None
         selection = self.table.selectionModel()
         if position is None:

@@ -173,6 +173,16 @@ def test_no_outline_no_form(review: Any, attributes: Any) -> None:
     assert not attributes.isEnabled()
 
 
+def test_a_closed_review_is_asked_for_nothing(review: Any, attributes: Any) -> None:
+    said: list[str] = []
+    review.said.connect(lambda text, _level: said.append(text))
+    attributes.widgets["imagery"].insert("unfinished")
+    review.close()
+    attributes.widgets["imagery"].editingFinished.emit()
+    assert not attributes.isEnabled()
+    assert said == []
+
+
 def test_labels_lead_to_their_fields_and_it_fits_a_narrow_dock(attributes: Any) -> None:
     buddies = [label.buddy() for label in attributes.findChildren(QLabel) if label.buddy() is not None]
     assert buddies == list(attributes.widgets.values())

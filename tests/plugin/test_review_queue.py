@@ -115,6 +115,7 @@ def test_a_judged_row_stays_in_view_until_the_view_is_made_anew(module_queue: An
 def test_rows_come_and_go(queue: Any) -> None:
     queue.add({"uid": "g", "status": "added", "priority": 1.0})
     assert order(queue) == "ebcfadg"
+    assert queue.position("g") == 6
     queue.remove("c")
     assert order(queue) == "ebfadg"
     assert [queue.position(uid) for uid in "ebfadg"] == [0, 1, 2, 3, 4, 5]

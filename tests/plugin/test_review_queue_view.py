@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from qgis.core import QgsProject, QgsSettings
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtWidgets import QMenu
 
 from tests.plugin.reviews import make_review
@@ -102,6 +102,16 @@ def test_several_rows_are_selected_while_one_is_shown(review: Any, view: Any, qt
     assert view.state.text() == "14 of 16 undecided · 12 % done"
 
 
+def test_rows_are_picked_one_by_one_with_the_mouse(review: Any, view: Any, qtbot: Any) -> None:
+    for row in (1, 3, 4, 3):
+        place = view.table.visualRect(view.model.index(row, 0)).center()
+        qtbot.mouseClick(view.table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, place)
+    assert view.selected_uids() == [review.queue.uid_at(1), review.queue.uid_at(4)]
+    assert review.current == review.queue.uid_at(3)
+    review.show(review.queue.uid_at(4))
+    assert view.selected_uids() == [review.queue.uid_at(4)]
+
+
 def test_a_judged_row_stays_until_the_list_is_made_anew(review: Any, view: Any, conditions: Any, qtbot: Any) -> None:
     view.filter_bar.set_conditions(conditions(statuses=frozenset({"unreviewed"})))
     first = review.queue.uid_at(0)
@@ -137,7 +147,12 @@ def test_conditions_are_checked_in_the_menu_and_counted_on_the_button(review: An
     missed.trigger()
     assert review.queue.conditions == conditions(relations=frozenset({"missed"}))
     assert (view.model.rowCount(), bar.button.text(), bar.clear_button.isEnabled()) == (2, "Filter (1)", True)
+    bar.search.setText("missed")
+    bar.apply()
+    made_anew: list[bool] = []
+    view.view_changed.connect(lambda: made_anew.append(True))
     bar.clear_button.click()
+    assert made_anew == [True]
     assert (view.model.rowCount(), bar.button.text(), bar.clear_button.isEnabled()) == (16, "Filter", False)
     assert not missed.isChecked()
 
@@ -162,11 +177,16 @@ def test_the_search_waits_for_the_end_of_typing(review: Any, view: Any, qtbot: A
     assert view.filter_bar.button.text() == "Filter (1)"
 
 
-def test_the_header_sorts_and_the_menu_does_so_from_the_keyboard(review: Any, view: Any, module: Module) -> None:
+def test_the_header_sorts_and_the_menu_does_so_from_the_keyboard(review: Any, view: Any, module: Module, qtbot: Any) -> None:
     columns = module("dialogs.review.queue_view").VIEW_COLUMNS
     view.table.sortByColumn(columns.index("area_km2"), Qt.SortOrder.AscendingOrder)
     areas = [review.queue.value(row, "area_km2") for row in range(16)]
     assert areas == sorted(areas)
+    header = view.table.horizontalHeader()
+    for column, descending in (("iou", True), ("name", False), ("name", True)):
+        place = QPoint(header.sectionViewportPosition(columns.index(column)) + 9, header.height() // 2)
+        qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        assert review.queue.sorting == (column, descending)
     menu = next(menu for menu in view.findChildren(QMenu) if menu.title() == "Sort by")
     by_name = {action.text(): action for action in menu.actions()}
     by_name["Attention"].trigger()
