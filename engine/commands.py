@@ -267,7 +267,7 @@ HELP = {
     ("samples", "stacks"): "a spectral stack; may be given more than once",
     ("samples", "outlines"): "the outlines; with a field status, those rejected are background and those not decided unknown",
     ("samples", "outlines_layer"): "layer of that file, where it holds several",
-    ("samples", "negatives"): "polygons of look-alikes that are no rock glaciers",
+    ("samples", "negatives"): "polygons of look-alikes that are no rock glaciers; with chips, a folder of chips without rock glaciers",
     ("samples", "negatives_layer"): "layer of that file, where it holds several",
     ("samples", "images"): "folder of chips (.png), instead of stacks and outlines",
     ("samples", "masks"): "folder of their masks, of the same names",

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,27 +97,54 @@ def whole_set(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: str | os.PathLike[str], table: str) -> Iterator[Path]:
-    """A new folder to fill; it takes ``path``'s name only when the block ends without an error.
-
-    It is hidden, beside ``path``, until then. A folder that is there already is replaced when it is empty or holds a file of the
-    name ``table``, that is, when it is an earlier output of the same kind.
+def made_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder that is made where it is not there, and taken away again, empty, where the block fails.
 
     Raises
     ------
     EngineError
-        ``output_folder`` when a folder with something else in it, or a file, is in the way; as :func:`whole_file`.
+        ``output_folder``.
+    """
+    folder = Path(path).absolute()
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EngineError("output_folder", f"The folder {folder} could not be made: {error.strerror}.") from error
+    try:
+        yield folder
+    except BaseException:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str], contents: Collection[str]) -> Iterator[Path]:
+    """A new folder to fill; it takes ``path``'s name only when the block ends without an error.
+
+    It is hidden, beside ``path``, until then. A folder that is there already is replaced when it is empty or holds nothing but
+    ``contents``, the names of what is written: an earlier output of the same kind.
+
+    Raises
+    ------
+    EngineError
+        ``output_folder`` when a file, or a folder with something else in it, is in the way; as :func:`whole_file`.
     """
     target = Path(path).absolute()
     if target.exists() and not target.is_dir():
         raise EngineError("output_folder", f"The output {target} is a file. Give the name of a folder.")
-    if target.is_dir() and any(target.iterdir()) and not (target / table).exists():
-        raise EngineError("output_folder", f"The folder {target} holds other files. Give the name of a new or an empty folder.")
+    known = {name + suffix for name in contents for suffix in ("", *SIDE_FILES)}
+    others = sorted(file.name for file in target.iterdir() if file.name not in known) if target.is_dir() else []
+    if others:
+        raise EngineError("output_folder", f"The folder {target} holds other files, {others[0]} among them. Give a new or an empty folder.")
     workplace = _workplace(target, is_folder=True)
     try:
         (workplace / target.name).mkdir()
         yield workplace / target.name
-        _flush_to_disk(workplace / target.name / table)
+        for file in (workplace / target.name).iterdir():
+            if file.is_file():
+                _flush_to_disk(file)
         if target.exists():
             os.replace(target, workplace / "replaced")
         try:
@@ -127,7 +154,7 @@ def whole_folder(path: str | os.PathLike[str], table: str) -> Iterator[Path]:
                 os.replace(workplace / "replaced", target)
             raise
     except OSError as error:
-        raise write_error(error, workplace / target.name / table, target) from error
+        raise write_error(error, workplace / target.name / "rest", target) from error
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
 

@@ -272,6 +272,9 @@ def _check_samples(job: SamplesJob) -> None:
         _hold(job, "outlines", bool(job.outlines), "must name the outlines")
     else:
         _hold(job, "images", not job.stacks and not job.outlines, "cannot go together with stacks and outlines: give one or the other")
+        _hold(job, "resolution", job.resolution is None, "cannot be chosen for chips: the size of their pixels is unknown")
+        _hold(job, "size", job.size is None, "cannot be chosen for chips: each is a sample")
+        _hold(job, "background", job.background is None, "cannot be chosen for chips: all that are given are taken")
         _hold(job, "masks", bool(job.masks), "must name the folder of the masks of the chips")
     inputs = [*job.stacks, job.outlines, job.negatives, job.images, job.masks]
     _check_files(inputs[0] or str(job.images), {"output": job.output, "contact_sheet": job.contact_sheet}, *inputs)

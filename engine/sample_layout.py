@@ -8,12 +8,14 @@ Lin et al. (2024), section 3.3.1; Hu et al. (2023), section 3.2.1. docs/samples.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 from scipy.sparse import coo_array
@@ -21,6 +23,9 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from engine.rasters import Grid
 from engine.vectors import reproject
+
+Ground = tuple[shapely.Polygon, CRS]
+"""A footprint in map units of a CRS."""
 
 TRAIN, VALIDATION, LEFT_OUT = 0, 1, -1
 
@@ -30,6 +35,8 @@ HU_BUFFER_M, HU_LARGEST = 1500.0, 480
 """Ground around an outline, and the most pixels of a patch's side, in Hu et al. (2023)."""
 BLOCK_SAMPLE_M, BLOCK_SAMPLE_PIXELS, MULTIPLE = 2000.0, 256, 32
 """Least side of a sample of the recipe ``blocks``, on the ground and in pixels, which are a multiple that networks halve without a rest."""
+
+EQUAL_AREA = CRS.from_epsg(6933)
 
 LARGEST_BLOCK = 16
 """Samples along the side of a block."""
@@ -57,6 +64,10 @@ class Place:
     index: int
     block: tuple[int, int] | None
     whole: int
+
+    def on(self, grid: Grid) -> Grid:
+        """Its pixels as a grid of their own."""
+        return Grid(grid.crs, grid.transform @ Affine.translation(self.column, self.row), self.columns, self.rows)
 
     def footprint(self, grid: Grid) -> shapely.Polygon:
         """Its ground in map units."""
@@ -95,6 +106,13 @@ class Lattice:
         for row in range(first[0], last[0] + 1):
             for column in range(first[1], last[1] + 1):
                 yield row, column
+
+    def cell_at(self, point: shapely.Point) -> tuple[int, int] | None:
+        """The square that a point lies in, None beyond the grid."""
+        column, row = ~self.grid.transform @ (point.x, point.y)
+        if not (0 <= row < self.grid.height and 0 <= column < self.grid.width):
+            return None
+        return self._cell(math.floor(row), math.floor(column))
 
     def cells_of(self, geometry: shapely.Geometry) -> list[tuple[int, int]]:
         """The squares of the grid that share ground with a geometry."""
@@ -149,42 +167,72 @@ def _cut(start: int, end: int, largest: int) -> list[tuple[int, int]]:
     return list(pairwise(int(edge) for edge in np.linspace(start, end, pieces + 1).round()))
 
 
-def shared_ground(footprints: Sequence[shapely.Geometry], crs: Sequence[CRS], pixel_area: float) -> set[tuple[int, int]]:
-    """Pairs of samples whose footprints have more than half a pixel in common.
+class Taken:
+    """Windows of a grid that samples lie on; asked for overlaps, quickly however many there are."""
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        self._bins: defaultdict[tuple[int, int], list[Place]] = defaultdict(list)
+
+    def add(self, place: Place) -> None:
+        """One more."""
+        for bin_ in self._bins_of(place):
+            self._bins[bin_].append(place)
+
+    def touches(self, place: Place) -> bool:
+        """True where a window has pixels in common with one of them."""
+        return any(_overlap(place, other) for bin_ in self._bins_of(place) for other in self._bins.get(bin_, ()))
+
+    def _bins_of(self, place: Place) -> Iterator[tuple[int, int]]:
+        for row in range(place.row // self._side, (place.row + place.rows - 1) // self._side + 1):
+            for column in range(place.column // self._side, (place.column + place.columns - 1) // self._side + 1):
+                yield row, column
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    return (
+        one.row < other.row + other.rows
+        and other.row < one.row + one.rows
+        and one.column < other.column + other.columns
+        and other.column < one.column + one.columns
+    )
+
+
+def shared_ground(grounds: Sequence[Ground | None], pixel_area: float) -> set[tuple[int, int]]:
+    """Pairs of samples that have more than half a pixel of ground in common.
 
     Parameters
     ----------
-    footprints : (n,) in map units of ``crs`` (n,), metres
+    grounds : (n,) in metres; None for what has no place
     pixel_area : square metres
 
     Returns
     -------
     pairs (i, j), i < j
     """
-    systems = list(dict.fromkeys(crs))
-    system = np.array([systems.index(one) for one in crs])
-    boxes = np.array(footprints, dtype=object)
-    pairs: set[tuple[int, int]] = set()
-    for number in range(len(systems)):
-        members = np.flatnonzero(system == number)
-        pairs |= _overlapping(boxes[members], members, pixel_area / 2)
-    if len(systems) > 1:
-        # the edges of a box are bent on another map
+    members: dict[CRS, list[int]] = {}
+    for number, ground in enumerate(grounds):
+        if ground is not None:
+            members.setdefault(ground[1], []).append(number)
+    boxes = np.array([None if ground is None else ground[0] for ground in grounds], dtype=object)
+    pairs = [_overlapping(boxes[numbers], np.array(numbers), pixel_area / 2) for numbers in members.values()]
+    if len(members) > 1:
         side = math.sqrt(shapely.area(boxes).max())
-        bent = shapely.segmentize(boxes, side / 16)
-        for number, one in enumerate(systems):
-            members = np.flatnonzero(system == number)
-            bent[members] = reproject(bent[members], one, CRS.from_epsg(6933))
-        between = _overlapping(bent, np.arange(len(bent)), pixel_area / 2)
-        pairs |= {(i, j) for i, j in between if system[i] != system[j]}
-    return pairs
+        # the edges of a box are bent on another map
+        bent = [reproject(shapely.segmentize(boxes[numbers], side / 16), crs, EQUAL_AREA) for crs, numbers in members.items()]
+        system = np.repeat(np.arange(len(members)), [len(numbers) for numbers in members.values()])
+        everyone = np.concatenate([np.array(numbers) for numbers in members.values()])
+        of = dict(zip(everyone.tolist(), system.tolist(), strict=True))
+        pairs.append({(i, j) for i, j in _overlapping(np.concatenate(bent), everyone, pixel_area / 2) if of[i] != of[j]})
+    return set().union(*pairs)
 
 
 def _overlapping(boxes: NDArray[np.object_], numbers: NDArray[np.intp], least: float) -> set[tuple[int, int]]:
     one, other = shapely.STRtree(boxes).query(boxes, predicate="intersects")
     one, other = one[one < other], other[one < other]
     share = shapely.area(shapely.intersection(boxes[one], boxes[other])) > least
-    return {(int(numbers[i]), int(numbers[j])) for i, j in zip(one[share], other[share], strict=True)}
+    ends = np.sort(np.column_stack([numbers[one[share]], numbers[other[share]]]), axis=1)
+    return {(int(i), int(j)) for i, j in ends}
 
 
 def shared_outlines(outlines: Sequence[Iterable[int]]) -> set[tuple[int, int]]:
@@ -196,11 +244,12 @@ def shared_outlines(outlines: Sequence[Iterable[int]]) -> set[tuple[int, int]]:
     return {pair for samples in holders.values() for pair in combinations(samples, 2)}
 
 
-def split_apart(pairs: set[tuple[int, int]], positive: NDArray[np.bool_], share: float, rng: np.random.Generator) -> NDArray[np.int8]:
+def split_apart(pairs: set[tuple[int, int]], positive: NDArray[np.bool_], share: float, random: np.random.Generator) -> NDArray[np.int8]:
     """Sides of samples (n,) such that no pair is on both: TRAIN, VALIDATION, LEFT_OUT.
 
     Samples that hang together go to one side; those that hang together with no other go to validation first, as in Lin et al. (2024).
-    Where nearly everything hangs together, a connected piece of it becomes validation, and what it touches is left out.
+    Where nearly everything hangs together, a connected piece of it becomes validation, and what it touches is left out; the piece is
+    smaller than ``share`` where otherwise half of the rock glaciers would be lost to training.
 
     Parameters
     ----------
@@ -212,29 +261,31 @@ def split_apart(pairs: set[tuple[int, int]], positive: NDArray[np.bool_], share:
     one, other = np.array(sorted(pairs), dtype=np.intp).reshape(-1, 2).T
     graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count)).tocsr()
     group = connected_components(graph, directed=False)[1]
-    sides = choose_groups(group, positive, share, rng, smallest_first=True)
+    sides = choose_groups(group, positive, share, random, smallest_first=True)
     wanted = round(share * positive.sum())
     if (positive & (sides == VALIDATION)).sum() >= max(wanted, 1) / 2:
         return sides
     largest = np.bincount(group[positive]).argmax() if positive.any() else 0
-    members = np.flatnonzero(group == largest)
-    best, best_train = sides, int(positive.sum()) // 2
+    members = np.flatnonzero((group == largest) & positive)
     touching = graph + graph.T
-    for start in rng.permutation(members[positive[members]])[:STARTS]:
-        order = breadth_first_order(touching, start, directed=False, return_predecessors=False)
-        enough = np.searchsorted(np.cumsum(positive[order]), max(wanted, 1)) + 1
-        taken = order[:enough]
-        tried = np.where(group == largest, TRAIN, sides).astype(np.int8)
-        tried[np.unique(touching[taken].nonzero()[1])] = LEFT_OUT
-        tried[taken] = VALIDATION
-        left = int((positive & (tried == TRAIN)).sum())
-        if left > best_train:
-            best, best_train = tried, left
-    return best
+    for count_wanted in range(max(wanted, 1), 0, -1):
+        best, best_train = sides, int(positive.sum()) // 2
+        for start in random.permutation(members)[:STARTS]:
+            order = breadth_first_order(touching, start, directed=False, return_predecessors=False)
+            taken = order[: np.searchsorted(np.cumsum(positive[order]), count_wanted) + 1]
+            tried = np.where(group == largest, TRAIN, sides).astype(np.int8)
+            tried[np.unique(touching[taken].nonzero()[1])] = LEFT_OUT
+            tried[taken] = VALIDATION
+            left = int((positive & (tried == TRAIN)).sum())
+            if left > best_train:
+                best, best_train = tried, left
+        if best is not sides:
+            return best
+    return sides
 
 
 def choose_groups(
-    group: NDArray[np.intp], positive: NDArray[np.bool_], share: float, rng: np.random.Generator, smallest_first: bool = False
+    group: NDArray[np.intp], positive: NDArray[np.bool_], share: float, random: np.random.Generator, smallest_first: bool = False
 ) -> NDArray[np.int8]:
     """Sides of samples (n,), TRAIN or VALIDATION, whole groups together; a group goes to validation where it fits in.
 
@@ -248,7 +299,7 @@ def choose_groups(
         return sides
     counts = np.zeros((group.max() + 1, 2), np.int64)
     np.add.at(counts, (group, positive.astype(int)), 1)
-    order = rng.permutation(len(counts))
+    order = random.permutation(len(counts))
     if smallest_first:
         order = order[np.argsort(counts[order].sum(axis=1), kind="stable")]
     with_positive = counts[:, 1] > 0
@@ -265,6 +316,33 @@ def choose_groups(
         few = np.flatnonzero(with_positive)
         sides[group == few[counts[few, 1].argmin()]] = VALIDATION
     return sides
+
+
+def share_out_blocks(
+    block: NDArray[np.intp], outlines: Sequence[Iterable[int]], positive: NDArray[np.bool_], share: float, random: np.random.Generator
+) -> NDArray[np.int8]:
+    """Sides of samples (n,), TRAIN or VALIDATION, whole blocks together.
+
+    Blocks that an outline reaches over stay together, too, where that leaves enough of them.
+
+    Parameters
+    ----------
+    block : (n,) which block each sample lies in, from 0
+    outlines : (n,) which ones each sample holds
+    positive, share : as :func:`split_apart`
+    """
+    held = [(sample, outline) for sample, there in enumerate(outlines) for outline in there]
+    count, blocks = len(block), int(block.max(initial=-1)) + 1
+    one = np.concatenate([np.arange(count), np.array([sample for sample, _ in held], dtype=np.intp)])
+    other = np.concatenate([count + block, count + blocks + np.array([outline for _, outline in held], dtype=np.intp)])
+    nodes = int(max(one.max(initial=0), other.max(initial=0))) + 1
+    united = connected_components(coo_array((np.ones(len(one)), (one, other)), shape=(nodes, nodes)), directed=False)[1][:count]
+    united = np.unique(united, return_inverse=True)[1]
+    sides = choose_groups(united, positive, share, random)
+    found = (positive & (sides == VALIDATION)).sum()
+    if found and 2 * found >= round(share * positive.sum()) and (positive & (sides == TRAIN)).sum() >= found:
+        return sides
+    return choose_groups(block, positive, share, random)
 
 
 def samples_per_block(cells: NDArray[np.intp], positive: NDArray[np.bool_], share: float) -> int:

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-Array = NDArray[np.float32]
+from engine.sample_chips import TRUE_COLOUR_SATURATION
 
-TRUE_COLOUR_SATURATION = 0.3558
-"""Reflectance at which Sentinel-2 true-colour images saturate (255): the nominal scale of 8-bit chips."""
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

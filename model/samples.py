@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from engine.outputs import whole_file
 from engine.prepare import spectral_stack
-from model.augmentation import TRUE_COLOUR_SATURATION, Array, Augmentation, augmented
+from engine.sample_chips import TRUE_COLOUR_SATURATION
+from model.augmentation import Array, Augmentation, augmented
 from model.networks.dednet import BandStatistics
 from model.simulator import LAND_COVER, simulate
 
