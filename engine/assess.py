@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ from engine.matching import (
     overlaps,
 )
 from engine.outline_names import outline_names
-from engine.outputs import whole_file, written_json
+from engine.outputs import made_folder, whole_file, written_json
 from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.report import page, size_ranges
 from engine.reporting import Reporter
@@ -299,28 +299,11 @@ def _write(job: AssessJob, assessment: Assessment, reporter: Reporter) -> None:
             vector = {name: drawn["svg"] for name, drawn in figures.items()}
             place(job.report).write_text(page(assessment.numbers, _to_look_at(assessment), vector), encoding="utf-8")
         if job.figures:
-            folder = files.enter_context(_folder(job.figures))
+            folder = files.enter_context(made_folder(job.figures))
             for name, drawn in figures.items():
                 for ending, content in drawn.items():
                     place(str(folder / f"{name}.{ending}")).write_bytes(content)
         reporter.check_cancelled()
-
-
-@contextmanager
-def _folder(path: str) -> Iterator[Path]:
-    """A folder that is made where it is not there, and taken away again where the block fails."""
-    folder = Path(path).absolute()
-    made = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EngineError("output_folder", f"The folder {folder} for the figures could not be made: {error.strerror}.") from error
-    try:
-        yield folder
-    except BaseException:
-        if made and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
 
 
 def _figures(assessment: Assessment, formats: tuple[str, ...], check: Callable[[], None]) -> dict[str, dict[str, bytes]]:

@@ -1,0 +1,220 @@
+"""What comes out of a review: the inventory, how good the prediction was, what the review took, training samples."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from engine.assess import assess
+from engine.columns import Column, column_of, first_known, numbers, texts, where
+from engine.effort import effort
+from engine.inventory import export_inventory
+from engine.outputs import made_folder, whole_set, written_json
+from engine.reporting import Reporter, StagedReporter
+from engine.review_file import Session, check_saved, read_session, snapshot, sound
+from engine.vectors import PolygonLayer, write_polygons, written_table
+from jobs import AssessJob, ExportInventoryJob, FinishReviewJob, SamplesJob
+from review_session import KEPT, OUTLINES, PREDICTED, RESTRICTED, found_path
+
+UNDECIDED = "unreviewed"
+BY_HAND, AS_PREDICTED, CORRECTED = "manual", "model", "model-edited"
+"""How an outline of the inventory was made."""
+INVENTORY, SAMPLES, CONTACT_SHEET = "inventory.gpkg", "samples", "contact_sheet.png"
+ACCURACY = {"accuracy_report": "accuracy.html", "accuracy_json": "accuracy.json"}
+EFFORT = {"effort_report": "effort.html", "effort_json": "effort.json", "effort_table": "effort.csv"}
+
+
+def finish_review(job: FinishReviewJob, reporter: Reporter) -> dict[str, Any]:
+    """A session in; a folder with its inventory and reports out, all of them or none. The session stays as it is.
+
+    Returns
+    -------
+    ``folder``, ``files`` what was written; of these ``inventory``, ``accuracy_report``, ``accuracy_json``, ``effort_report``,
+    ``effort_json``, ``effort_table``, ``samples`` (None where not asked for); counts of outlines ``kept``, ``restricted``, ``rejected``,
+    ``undecided``, and ``samples_count``; ``minutes``, ``edited_share`` of the predicted outlines that were kept, ``producers_accuracy``,
+    ``users_accuracy`` of the prediction (None where unknown)
+
+    Raises
+    ------
+    EngineError
+        ``output_folder`` when the folder cannot be made; those of :func:`engine.review_file.snapshot`,
+        :func:`engine.review_file.check_saved`, :func:`engine.inventory.export_inventory`, :func:`engine.assess.assess` and
+        :func:`engine.samples.samples`; Cancelled.
+    """
+    reporter.progress(0.0, "reading the session")
+    folder = Path(job.folder).absolute()
+    with snapshot(job.session) as place, tempfile.TemporaryDirectory(prefix="rock-glacier-review-") as aside:
+        check_saved(job.session, place)
+        session = read_session(place)
+        kept, restricted, undecided = _kept(session, reporter)
+        with made_folder(folder), whole_set(folder / INVENTORY) as workplace:
+            files = {"inventory": INVENTORY}
+            counts = _export(job, kept, restricted, Path(aside), workplace / INVENTORY, StagedReporter(reporter, 0.05, 0.3))
+            found: dict[str, Any] = {}
+            if job.accuracy:
+                found = _assess(job, session, kept, Path(aside), workplace, StagedReporter(reporter, 0.3, 0.6))
+                files |= ACCURACY
+            reporter.progress(0.6, "effort of the review")
+            taken = effort(place, session, reporter.check_cancelled)
+            (workplace / EFFORT["effort_report"]).write_text(taken.page(), encoding="utf-8")
+            with (
+                written_json(workplace / EFFORT["effort_json"], taken.numbers),
+                written_table(workplace / EFFORT["effort_table"], taken.outlines, "effort"),
+            ):
+                files |= EFFORT
+            reporter.progress(0.7, "training samples" if job.stacks else "putting everything in place")
+            replaced = [name for name in (*files.values(), *([SAMPLES] if job.stacks else [])) if (folder / name).exists()]
+            made = _samples(job, place, folder / SAMPLES, StagedReporter(reporter, 0.7, 0.99)) if job.stacks else {}
+    if replaced:
+        reporter.info(f"{', '.join(replaced)} in {folder} were there before and have been replaced; other files stayed.")
+    paths = {name: str(folder / file) for name, file in files.items()} | ({"samples": str(folder / SAMPLES)} if made else {})
+    rule = found["objects"][found["settings"]["match_rule"]] if found else {}
+    reporter.progress(1.0, f"{counts['count']} outlines in the inventory")
+    return {
+        "folder": str(folder),
+        "files": list(paths.values()),
+        **dict.fromkeys(("inventory", *ACCURACY, *EFFORT, "samples")),
+        **paths,
+        "kept": counts["count"],
+        "restricted": counts["restricted"],
+        "rejected": taken.numbers["decisions"]["rejected"]["outlines"],
+        "undecided": undecided,
+        "samples_count": made.get("count"),
+        "minutes": taken.numbers["time"]["recorded_minutes"],
+        "edited_share": taken.numbers["edits"]["edited_share"],
+        "producers_accuracy": rule.get("producers_accuracy"),
+        "users_accuracy": rule.get("users_accuracy"),
+    }
+
+
+def _kept(session: Session, reporter: Reporter) -> tuple[PolygonLayer, PolygonLayer, int]:
+    """The outlines of the inventory, with ``id``, ``method`` and ``operator``; their restricted outlines, with ``id``; how many wait."""
+    status = texts(column_of(session.outlines, "status"))
+    undecided = int((first_known(status, [UNDECIDED] * len(status)) == UNDECIDED).sum())
+    if undecided:
+        reporter.warning(
+            "undecided", f"{undecided} of {len(status)} outlines are not decided yet; they are left out of inventory, accuracy and samples."
+        )
+    kept = _measurable(where(session.outlines, np.isin(status.astype(str), KEPT)), "outlines", reporter)
+    uids, source = texts(column_of(kept, "uid")), texts(column_of(kept, "source"))
+    changed = {entry["uid"] for entry in session.journal if not entry["undone"] and entry["layer"] == OUTLINES and _redrawn(entry)}
+    corrected = (texts(column_of(kept, "status")) == "edited") | np.array([uid in changed for uid in uids], dtype=bool)
+    method = np.select([source != "predicted", corrected], [BY_HAND, CORRECTED], AS_PREDICTED).astype(object)
+    ids = _working_ids(kept)
+    kept = replace(
+        kept,
+        fields={
+            **kept.fields,
+            "id": ids,
+            "method": first_known(column_of(kept, "method"), method),
+            "operator": texts(first_known(column_of(kept, "operator"), column_of(kept, "reviewer"))),
+        },
+    )
+    of_uid = dict(zip(uids, ids, strict=True))
+    drawn = session.layers[RESTRICTED]
+    owner = texts(column_of(drawn, "uid"))
+    restricted = where(
+        replace(drawn, fields={"id": np.array([of_uid.get(uid) for uid in owner], dtype=object)}),
+        np.isin(owner.astype(str), uids.astype(str)),
+    )
+    return kept, _measurable(restricted, "restricted outlines", reporter), undecided
+
+
+def _redrawn(entry: dict[str, Any]) -> bool:
+    return entry["before_geometry"] is not None and entry["after_geometry"] is not None
+
+
+def _measurable(layer: PolygonLayer, what: str, reporter: Reporter) -> PolygonLayer:
+    """Outlines as valid polygons, those without an area left out."""
+    shapes = sound(layer.geometries)
+    broken = int((~shapely.is_valid(layer.geometries) & ~shapely.is_missing(layer.geometries)).sum())
+    has_area = shapely.area(shapes) > 0
+    if broken or not has_area.all():
+        reporter.warning(
+            "repaired", f"{broken} {what} were invalid and were repaired, {(~has_area).sum()} without an area were left out. Check them."
+        )
+    return where(replace(layer, geometries=shapes), has_area)
+
+
+def _working_ids(kept: PolygonLayer) -> Column:
+    """What each outline (n,) is called in the layer it came from; by its uid where that is not unique or not known."""
+    given, uids = texts(column_of(kept, "source_id")), texts(column_of(kept, "uid"))
+    names, count = np.unique(given.astype(str), return_counts=True)
+    given[~np.isin(given.astype(str), names[count == 1])] = None
+    return first_known(given, uids)
+
+
+def _export(
+    job: FinishReviewJob, kept: PolygonLayer, restricted: PolygonLayer, aside: Path, output: Path, reporter: Reporter
+) -> dict[str, Any]:
+    files = {"outlines": kept, **({"restricted": restricted} if len(restricted) else {})}
+    for name, layer in files.items():
+        write_polygons(aside / f"{name}.gpkg", layer, name, "MultiPolygon")
+    return export_inventory(
+        ExportInventoryJob(
+            input=str(aside / "outlines.gpkg"),
+            output=str(output),
+            form=job.form,
+            restricted=str(aside / "restricted.gpkg") if len(restricted) else None,
+            area_of_interest=job.area_of_interest,
+            area_of_interest_layer=job.area_of_interest_layer,
+            operator=job.operator,
+            imagery=job.imagery,
+        ),
+        reporter,
+    )
+
+
+def _assess(job: FinishReviewJob, session: Session, kept: PolygonLayer, aside: Path, workplace: Path, reporter: Reporter) -> dict[str, Any]:
+    """The prediction as it came against the outlines that were kept; what waits for a decision is on neither side."""
+    stem = Path(job.session).stem
+    predicted, reviewed = aside / f"{stem} as predicted.gpkg", aside / f"{stem} as reviewed.gpkg"
+    came = session.layers[PREDICTED]
+    judged = _measurable(where(came, ~np.isin(_keys(came, "name"), _keys(_waiting(session.outlines), "source_id"))), "predicted", reporter)
+    write_polygons(predicted, judged, "predicted", "MultiPolygon")
+    write_polygons(reviewed, replace(kept, fields={"id": kept.fields["id"]}), "reviewed", "MultiPolygon")
+    probability = session.settings.get("probability")
+    raster = found_path(probability, job.session) if probability else None
+    if raster and "://" not in raster and not raster.startswith("/vsi") and not Path(raster).exists():
+        reporter.info(f"The probability raster {raster} of the session is not there: areas take the place of pixels.")
+        raster = None
+    return assess(
+        AssessJob(
+            predicted=str(predicted),
+            reference=str(reviewed),
+            json=str(workplace / ACCURACY["accuracy_json"]),
+            report=str(workplace / ACCURACY["accuracy_report"]),
+            area_of_interest=job.area_of_interest,
+            area_of_interest_layer=job.area_of_interest_layer,
+            probability=raster,
+            sliver=float(session.settings.get("sliver") or AssessJob("", "").sliver),
+        ),
+        reporter,
+    )
+
+
+def _waiting(outlines: PolygonLayer) -> PolygonLayer:
+    """The predicted outlines without a decision."""
+    status = first_known(texts(column_of(outlines, "status")), [UNDECIDED] * len(outlines))
+    return where(outlines, (status == UNDECIDED) & (texts(column_of(outlines, "source")) == "predicted"))
+
+
+def _keys(layer: PolygonLayer, name: str) -> NDArray[np.str_]:
+    """What tells a predicted outline from the others (n,), also where sessions of several areas were merged."""
+    pairs = zip(texts(column_of(layer, name)), numbers(column_of(layer, "component")), strict=True)
+    return np.array([f"{component:.0f} {text}" for text, component in pairs], dtype=np.str_)
+
+
+def _samples(job: FinishReviewJob, place: Path, output: Path, reporter: Reporter) -> dict[str, Any]:
+    from engine.samples import samples  # noqa: PLC0415 not every session becomes samples
+
+    sheet = str(output / CONTACT_SHEET)
+    return samples(
+        SamplesJob(output=str(output), stacks=job.stacks, outlines=str(place), outlines_layer=OUTLINES, contact_sheet=sheet), reporter
+    )

@@ -1,0 +1,186 @@
+"""What comes out of a review: all of it or nothing, and the session stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from rasterio.transform import from_origin
+
+from engine import review_finish
+from engine.errors import Cancelled, EngineError
+from engine.parameters import check_job
+from engine.prepare import spectral_stack
+from engine.reporting import SilentReporter
+from engine.review_finish import finish_review
+from engine.vectors import read_polygons, read_table
+from jobs import STACK_BANDS, FinishReviewJob
+from tests.engine.reviews import UTM, Review, box
+from tests.engine.scenes import mountains, write_raster
+
+OURS = {"inventory.gpkg", "accuracy.html", "accuracy.json", "effort.html", "effort.json", "effort.csv"}
+
+
+@pytest.fixture
+def review() -> Review:
+    """Accepted, edited, uncertain, rejected, undecided predictions, a manual outline that was taken, and a restricted outline."""
+    review = Review(operator="Ada")
+    for number, uid in enumerate(("accepted", "edited", "uncertain", "rejected", "waiting")):
+        review.predict(uid, box(500 * number, 0), number + 1, relation="1-1")
+    review.do("Ada", "accept", "accepted", seconds=60, status="accepted")
+    review.do("Ada", "attributes", "accepted", activity_class="Relict", comment="old")
+    review.do("Bo", "edit", "edited", geometry=box(500, 0, 300), status="edited")
+    review.do("Bo", "uncertain", "uncertain", status="uncertain")
+    review.do("Bo", "reject", "rejected", status="rejected", reason="moraine")
+    review.add("Ada", "taken", box(3000, 0), source="manual", source_id="m1", status="added")
+    review.restrict("Ada", "accepted", box(20, 20, 160, 160))
+    return review
+
+
+Finish = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def finish(review: Review, tmp_path: Path) -> Finish:
+    path = review.write(tmp_path / "review.gpkg")
+
+    def finished(reporter: SilentReporter | None = None, **options: Any) -> dict[str, Any]:
+        job = FinishReviewJob(path, str(tmp_path / "finished"), **options)
+        check_job(job)
+        return finish_review(job, reporter or SilentReporter())
+
+    return finished
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+class TestOutputs:
+    def test_what_is_written(self, finish, tmp_path):
+        reporter = SilentReporter()
+        result = finish(reporter)
+        assert names(tmp_path / "finished") == OURS == {Path(file).name for file in result["files"]}
+        assert (result["kept"], result["restricted"], result["rejected"], result["undecided"]) == (4, 1, 1, 1)
+        assert result["samples"] is None and result["samples_count"] is None and result["minutes"] == 1
+        assert result["edited_share"] == pytest.approx(1 / 3)
+        assert [code for code, _ in reporter.warnings] == ["undecided"] and "1 of 6" in reporter.warnings[0][1]
+
+    def test_the_inventory(self, finish):
+        result = finish(operator="Cem", imagery="PlanetScope 2024-08-01")
+        outlines = read_polygons(result["inventory"], "GO")
+        fields = outlines.fields
+        rows = dict(zip(zip(fields["WorkingID"], fields["Out.Type"], strict=True), range(len(outlines)), strict=True))
+        methods = {working: fields["Method"][index] for (working, kind), index in rows.items() if kind == "Extended"}
+        assert methods == {"accepted": "model", "edited": "model-edited", "uncertain": "model", "m1": "manual"}
+        operators = {working: fields["Operator"][index] for (working, kind), index in rows.items() if kind == "Extended"}
+        assert operators == {"accepted": "Ada", "edited": "Bo", "uncertain": "Bo", "m1": "Ada"}
+        assert ("accepted", "Restricted") in rows and set(fields["Imagery"]) == {"PlanetScope 2024-08-01"}
+        pair = [fields["PrimaryID"][rows["accepted", kind]] for kind in ("Extended", "Restricted")]
+        assert pair[0] == pair[1]
+        markers = read_table(result["inventory"], "PM")
+        of_working = {working: index for index, working in enumerate(markers["WorkingID"])}
+        assert markers["Acti.Cl."][of_working["accepted"]] == "Relict" and markers["Comment"][of_working["accepted"]] == "old"
+
+    def test_the_prediction_is_held_against_what_was_decided(self, finish):
+        result = finish()
+        numbers = json.loads(Path(result["accuracy_json"]).read_text(encoding="utf-8"))
+        assert numbers["inputs"]["predicted"]["count"] == 4 and numbers["inputs"]["reference"]["count"] == 4
+        assert {kind: entry["components"] for kind, entry in numbers["correspondences"]["by_kind"].items() if entry["components"]} == {
+            **{"1-1": 3, "missed": 1, "false": 1}
+        }
+        assert numbers["inputs"]["predicted"]["file"] == "review as predicted.gpkg"
+        assert (result["producers_accuracy"], result["users_accuracy"]) == (0.75, 0.75)
+        assert "review as reviewed.gpkg" in Path(result["accuracy_report"]).read_text(encoding="utf-8")
+
+    def test_the_effort(self, finish):
+        result = finish()
+        numbers = json.loads(Path(result["effort_json"]).read_text(encoding="utf-8"))
+        assert numbers["session"]["file"] == "review.gpkg" and numbers["outlines"]["decided"] == 5
+        table = read_table(result["effort_table"])
+        assert list(table["uid"]) == ["accepted", "edited", "uncertain", "rejected", "taken"]
+        assert "Effort of the review review.gpkg" in Path(result["effort_report"]).read_text(encoding="utf-8")
+
+    def test_without_accuracy(self, finish, tmp_path):
+        result = finish(accuracy=False)
+        assert names(tmp_path / "finished") == OURS - {"accuracy.html", "accuracy.json"}
+        assert result["accuracy_report"] is None and result["producers_accuracy"] is None
+
+    def test_with_samples(self, finish, tmp_path):
+        place = {"transform": from_origin(499_000, 3_002_000, 10, 10), "crs": UTM.to_wkt(), "names": STACK_BANDS, "nodata": np.nan}
+        stack = write_raster(tmp_path / "stack.tif", spectral_stack(mountains(300, 500)), **place)
+        result = finish(stacks=(str(stack),))
+        folder = tmp_path / "finished" / "samples"
+        assert names(tmp_path / "finished") == OURS | {"samples"}
+        assert result["samples"] == str(folder) and result["samples_count"] > 0 and (folder / "contact_sheet.png").is_file()
+
+    def test_nothing_decided(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0))
+        job = FinishReviewJob(review.write(tmp_path / "review.gpkg"), str(tmp_path / "finished"))
+        result = finish_review(job, SilentReporter())
+        assert (result["kept"], result["undecided"], result["edited_share"], result["users_accuracy"]) == (0, 1, None, None)
+        assert names(tmp_path / "finished") == OURS
+
+    def test_broken_outlines_are_said(self, review, tmp_path):
+        review.outline("accepted")["geometry"] = shapely.Polygon([(5e5, 3e6), (5e5 + 99, 3e6 + 99), (5e5 + 99, 3e6), (5e5, 3e6 + 99)])
+        review.outline("uncertain")["geometry"] = None
+        reporter = SilentReporter()
+        result = finish_review(FinishReviewJob(review.write(tmp_path / "review.gpkg"), str(tmp_path / "finished")), reporter)
+        assert result["kept"] == 3
+        assert any("1 outlines were invalid and were repaired, 1 without an area" in text for _, text in reporter.warnings)
+
+
+class TestAllOrNothing:
+    def test_the_session_stays_as_it_is(self, finish, tmp_path):
+        before = hashlib.sha256((tmp_path / "review.gpkg").read_bytes()).hexdigest()
+        finish()
+        assert hashlib.sha256((tmp_path / "review.gpkg").read_bytes()).hexdigest() == before
+        assert names(tmp_path) == {"review.gpkg", "finished"}
+
+    def test_other_files_in_the_folder_stay_and_ours_are_replaced(self, finish, tmp_path):
+        (tmp_path / "finished").mkdir()
+        for name in ("notes.txt", "effort.html"):
+            (tmp_path / "finished" / name).write_text("mine", encoding="utf-8")
+        reporter = SilentReporter()
+        finish(reporter)
+        assert names(tmp_path / "finished") == OURS | {"notes.txt"}
+        assert (tmp_path / "finished" / "notes.txt").read_text(encoding="utf-8") == "mine"
+        assert any("effort.html" in text and "inventory.gpkg" not in text and "replaced" in text for text in reporter.infos)
+
+    @pytest.mark.parametrize("part", ["_export", "_assess", "effort"])
+    @pytest.mark.parametrize("error", [Cancelled(), EngineError("disk_full", "full")], ids=["cancelled", "failed"])
+    def test_one_part_fails(self, finish, tmp_path, monkeypatch, part, error):
+        def fail(*_arguments: object) -> None:
+            raise error
+
+        monkeypatch.setattr(review_finish, part, fail)
+        with pytest.raises(EngineError):
+            finish()
+        assert names(tmp_path) == {"review.gpkg"}
+
+    def test_one_part_fails_over_an_earlier_result(self, finish, tmp_path, monkeypatch):
+        finish()
+        before = {path.name: path.read_bytes() for path in (tmp_path / "finished").iterdir()}
+        with pytest.raises(EngineError):
+            finish(stacks=(str(tmp_path / "no stack.tif"),))
+        assert {path.name: path.read_bytes() for path in (tmp_path / "finished").iterdir()} == before
+
+    def test_cancelled_at_any_time_it_leaves_nothing(self, finish, tmp_path):
+        for calls in (1, 3, 6, 9, 14):
+            with pytest.raises(Cancelled):
+                finish(SilentReporter(cancel_after=calls))
+            assert names(tmp_path) == {"review.gpkg"}
+
+    def test_unsaved_edits_are_refused(self, review, tmp_path):
+        review.do("Bo", "accept", "waiting", saved=False, status="accepted")
+        job = FinishReviewJob(review.write(tmp_path / "unsaved.gpkg"), str(tmp_path / "finished"))
+        with pytest.raises(EngineError) as raised:
+            finish_review(job, SilentReporter())
+        assert raised.value.code == "review_unsaved" and names(tmp_path) == {"unsaved.gpkg"}
