@@ -23,6 +23,7 @@ from engine.matching import OverlapGraph, components, ground, overlaps
 from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.reporting import Reporter
 from engine.threads import in_threads
+from engine.uncertainty import threshold_of
 from engine.vectors import PolygonLayer, polygonal
 from engine.zonal import zonal_means
 from jobs import AssessJob
@@ -146,6 +147,7 @@ def priority(
     area_deviation: NDArray[np.float64],
     merge_suspect: NDArray[np.float64],
     area_m2: NDArray[np.float64],
+    threshold: float = 0.5,
 ) -> NDArray[np.float64]:
     """What deserves attention first, (n,) 0-1.
 
@@ -154,7 +156,8 @@ def priority(
 
     - disagreement: 1 - IoU with the manual outlines, 1 for missed and false ones
     - merged: ``merge_suspect``
-    - doubt: 0 where the mean probability is 1, 1 where it is 0.5 or less
+    - doubt: 0 where the mean probability is 1, 1 where it is 0.5 or less; where the network's threshold is another one than 0.5,
+      of the probability that is as far from 0.5 in log-odds
     - area deviation: its amount over 100 percent, 1 at most
     - size: area over 1 km2, 1 at most; what is large weighs most in the inventory
 
@@ -163,11 +166,14 @@ def priority(
     disagreement, probability, merge_suspect : (n,) 0-1
     area_deviation : (n,) percent
     area_m2 : (n,) square metres
+    threshold : probability, between 0 and 1, at which the network's polygons were cut
     """
+    for_it = probability * (1 - threshold)
+    as_of_half = for_it / (for_it + (1 - probability) * threshold)
     evidence = {
         "disagreement": disagreement,
         "merged": merge_suspect,
-        "doubt": 2 * (1 - probability),
+        "doubt": 2 * (1 - as_of_half),
         "area_deviation": np.abs(area_deviation) / 100,
         "size": area_m2 / 1e6,
     }
@@ -199,6 +205,14 @@ def mean_probability(layer: PolygonLayer, raster: str | None, reporter: Reporter
             f"Give the raster that Detect rock glaciers wrote, and check the field {PROBABILITY_FIELD}.",
         )
     return known
+
+
+def threshold_in(raster: str | None) -> float:
+    """The probability at which the network's polygons were cut, where its raster says so; 0.5 else."""
+    if raster is None:
+        return 0.5
+    with open_raster(raster) as dataset:
+        return threshold_of(dataset) or 0.5
 
 
 def pixel_size_of(raster: str | None) -> float:
@@ -271,7 +285,12 @@ def _rows(
         "relation": np.array([kind or None for kind in relations.kind[component].tolist()], dtype=object),
         "status": _all("unreviewed", layer),
         "priority": priority(
-            disagreement, mean if is_predicted else np.full(len(layer), np.nan), relations.area_deviation[component], merge_suspect, area_m2
+            disagreement,
+            mean if is_predicted else np.full(len(layer), np.nan),
+            relations.area_deviation[component],
+            merge_suspect,
+            area_m2,
+            threshold_in(probability),
         ),
         "merge_suspect": merge_suspect,
         "probability": mean,

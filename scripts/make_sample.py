@@ -46,6 +46,10 @@ sample_outlines.gpkg   layer "outlines", the {count} rock glaciers of the scene 
                        outlines, generalised and a few metres off. Fields id, activity (active, transitional, relict),
                        form (tongue, lobe), area_m2.
 
+sample_probability.tif, sample_predicted.gpkg: what the plugin's bundled model and its post-processing find in the scene.
+review/review.gpkg     a review session of them, begun and not worked in: predicted outlines against those of sample_outlines.gpkg.
+                       Its manual outlines are the simulation's own; nobody drew them. Made by scripts/make_sample_review.py.
+
 In the scene: {landforms}.
 Some relict rock glaciers lie outside permafrost, as they do in nature.
 

@@ -279,6 +279,14 @@ class TestPriority:
         assert both == pytest.approx(1 - 0.4 * 0.4)
         assert both < self.of(disagreement=1, merged=1, probability=0.2, deviation=300, area=1e7) < 1
 
+    @pytest.mark.parametrize(
+        ("probability", "threshold", "doubt"), [(0.1, 0.1, 1), (0.5, 0.1, 0.2), (1, 0.1, 0), (0.75, 0.75, 1), (0.9, 0.75, 0.5)]
+    )
+    def test_doubt_begins_at_the_threshold(self, probability, threshold, doubt):
+        unknown = np.array([np.nan])
+        found = priority(unknown, np.array([float(probability)]), unknown, unknown, np.zeros(1), threshold)
+        assert found == pytest.approx(WEIGHTS["doubt"] * doubt)
+
     def test_what_is_certain_comes_last(self):
         assert self.of(disagreement=0, probability=1, deviation=0, merged=0) == 0
 
