@@ -14,7 +14,7 @@ from .metrics import Comparison, compare
 from .session import Review
 from .wording import change_text, reason_text, relation_text, source_text, status_text
 
-DECISIONS = (("accept", "reject", "uncertain"), ("take_manual", "keep_both", "reset"))
+DECISIONS = (("accept", "reject"), ("uncertain", "reset"), ("take_manual", "keep_both"))
 EDITING = ("edit", "level", "split", "snap", "restricted", "add", "undo", "redo")
 LOOKING = ("previous", "next", "next_undecided", "here", "compare", "second_view", "profile", "google_earth")
 UNKNOWN = "–"
@@ -84,19 +84,17 @@ class CurrentPanel(QWidget):
     def _figures(self) -> QGridLayout:
         """Rows of figures, one column for each thing that the outline is compared with."""
         grid = QGridLayout()
-        self._with_manual, self._with_predicted = QLabel(tr("manual")), QLabel(tr("as predicted"))
+        self._with_manual, self._with_predicted = QLabel(tr("manual")), QLabel(tr("predicted"))
         self._figure_labels: dict[tuple[int, int], QLabel] = {}
         self._area = QLabel()
         for column, heading in ((1, self._with_manual), (2, self._with_predicted)):
-            heading.setToolTip(
-                tr("The outline as it is now, compared with the manual one") if column == 1 else tr("… with the predicted one")
-            )
+            heading.setToolTip(tr("Compared with the manual outlines") if column == 1 else tr("Compared with the outlines as predicted"))
             grid.addWidget(heading, 0, column, Qt.AlignmentFlag.AlignRight)
         grid.addWidget(self._area, 0, 0)
         rows = (
             (tr("IoU"), tr("Shared area over the area of both together, 0 to 1")),
-            (tr("Area deviation"), tr("Area less the other one's area, in percent of the latter")),
-            (tr("Boundary distance"), tr("Mean distance of every metre of both boundaries to the other one")),
+            (tr("Area"), tr("Area less the other one's area, in percent of the latter")),
+            (tr("Boundary"), tr("Mean distance of every metre of both boundaries to the other one")),
         )
         for row, (text, tip) in enumerate(rows, start=1):
             label = QLabel(text)
@@ -146,7 +144,7 @@ class CurrentPanel(QWidget):
         position, seen = self._review.queue.position(uid), len(self._review.queue)
         place = "" if position is None else tr("{} of {}").format(locale.toString(position + 1), locale.toString(seen))
         self._name.setText("  ·  ".join(filter(None, (str(row["name"] or uid), status_text(row["status"]), place))))
-        self._facts.setText(f"{source_text(row['source'])}, {relation_text(row['relation'])}")
+        self._facts.setText(f"{source_text(row['source'])}  ·  {relation_text(row['relation'])}")
         notices = (
             tr("Rejected: {}").format(reason_text(row["reason"])) if row["reason"] else "",
             tr("Reviewers disagree: {}").format(row["conflict"]) if row["conflict"] else "",

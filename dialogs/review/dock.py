@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from qgis.core import Qgis, QgsApplication, QgsProject, QgsSettings
 from qgis.gui import QgsDockWidget
-from qgis.PyQt.QtCore import QEvent, QObject, Qt
+from qgis.PyQt.QtCore import QEvent, QObject, Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QAction,
     QFileDialog,
@@ -35,7 +35,7 @@ from .training_dialog import TrainingDialog
 
 OWN_COMMANDS = ("finish", "training_data", "adapt", "take_in", "merge", "save", "close")
 """Commands on the session as a whole; the others are the page's."""
-MENU = ("finish", "training_data", None, "adapt", "take_in", "changes", "merge", None, "save", "close")
+MENU = ("finish", "training_data", None, "adapt", "take_in", "changes", None, "merge", "conflicts", None, "save", "close")
 SHORT_S, LONG_S = 5, 0
 """How long messages stay in the bar; 0: until they are closed."""
 
@@ -49,12 +49,12 @@ class ReviewDock(QgsDockWidget):
         self._interface = interface
         self.review: Review | None = None
         self.page: ReviewPage | None = None
-        self.actions = Actions(self, self._do, self._reject)
+        self.commands = Actions(self, self._do, lambda reason: self._do("reject_for", reason))
         self.start_page = StartPage(set_up_engine)
         self.start_page.chosen.connect(lambda path: self.open_session(Path(path)))
         self.start_page.said.connect(self.say)
         self._compose()
-        self.actions.register(interface)
+        self.commands.register(interface)
         QgsProject.instance().aboutToBeCleared.connect(self.close_session)
         self._quitting = _Quitting(self)
         interface.mainWindow().installEventFilter(self._quitting)
@@ -66,7 +66,7 @@ class ReviewDock(QgsDockWidget):
         self.start_page.release()
         self._interface.mainWindow().removeEventFilter(self._quitting)
         QgsProject.instance().aboutToBeCleared.disconnect(self.close_session)
-        self.actions.unregister()
+        self.commands.unregister()
 
     def open_session(self, path: Path) -> None:
         """Open a session, an open one is closed before; what is wrong is said."""
@@ -79,7 +79,7 @@ class ReviewDock(QgsDockWidget):
         self.review = review
         review.said.connect(self.say)
         review.closed.connect(self._close_page)
-        self.page = ReviewPage(self._interface, review, self.actions)
+        self.page = ReviewPage(self._interface, review, self.commands)
         self.page.said.connect(self.say)
         self.page.all_decided.connect(self._offer_to_finish)
         self._name.setText(f"{path.parent.name}/{path.name}")
@@ -87,6 +87,8 @@ class ReviewDock(QgsDockWidget):
         self._room.addWidget(self.page)
         self._pages.setCurrentWidget(self._session)
         self.start_page.remember(path)
+        if review.inputs_changed:  # after what the review itself has to say about it
+            QTimer.singleShot(0, self._offer_to_update)
 
     def close_session(self) -> None:
         """Save and close the session, if one is open."""
@@ -151,19 +153,18 @@ class ReviewDock(QgsDockWidget):
 
     # how it is done
 
-    def _do(self, name: str) -> None:
+    def _do(self, name: str, *what: str) -> None:
         if self.page is None or self.review is None:
             return
-        if name == "close":
-            self.close_session()
-        elif name in OWN_COMMANDS:
-            getattr(self, name)()
-        else:
-            self.page.do(name)
-
-    def _reject(self, reason: str) -> None:
-        if self.page is not None:
-            self.page.reject_for(reason)
+        try:
+            if name == "close":
+                self.close_session()
+            elif name in OWN_COMMANDS:
+                getattr(self, name)()
+            else:
+                self.page.do(name, *what)
+        except ReviewError as error:
+            self.say(str(error), Qgis.MessageLevel.Warning)
 
     def _take_in(self, dialog: TakeInDialog) -> None:
         try:
@@ -181,11 +182,11 @@ class ReviewDock(QgsDockWidget):
         self.close_session()
         self._pages.setCurrentWidget(self._busy)
 
-        def done(_result: dict[str, Any], warnings: list[str]) -> None:
+        def done(result: dict[str, Any], warnings: list[str]) -> None:
             self.open_session(then_open or path)
             for text in warnings:
                 self.say(text, Qgis.MessageLevel.Warning)
-            self._say_what_changed()
+            self._say_what_came(result)
 
         def failed(text: str) -> None:
             self.open_session(path)
@@ -193,16 +194,26 @@ class ReviewDock(QgsDockWidget):
 
         self.bar.run(description, job, done, failed, lambda: self.open_session(path))
 
-    def _say_what_changed(self) -> None:
-        if self.review is None:
-            return
-        found, lost, moved = (self.review.queue.occurrences("change").get(change, 0) for change in ("found", "lost", "moved"))
-        if found or lost or moved:
-            text = tr("{} outlines found, {} lost, {} moved by the new detection.").format(found, lost, moved)
-            self._say_with_button(text, tr("Show them"), self.actions["changes"].trigger)
+    def _say_what_came(self, result: dict[str, Any]) -> None:
+        """Of an update or a merge."""
+        sides = [result[side] for side in ("predicted", "manual") if isinstance(result.get(side), dict)]
+        found, lost, moved = (sum(side.get(change, 0) for side in sides) for change in ("found", "lost", "moved"))
+        if result.get("conflicts"):
+            text = tr("{} outlines are undecided again because the reviewers disagree.").format(result["conflicts"])
+            self._say_with_button(text, tr("Show them"), self.commands["conflicts"].trigger)
+        elif found or lost or moved:
+            text = tr("{} outlines found, {} lost, {} moved.").format(found, lost, moved)
+            self._say_with_button(text, tr("Show them"), self.commands["changes"].trigger)
+        else:
+            self.say(tr("The sessions are merged.") if "conflicts" in result else tr("Nothing has changed."), Qgis.MessageLevel.Success)
 
     def _offer_to_finish(self) -> None:
-        self._say_with_button(tr("All outlines are decided."), tr("Finish…"), self.actions["finish"].trigger)
+        self._say_with_button(tr("All outlines are decided."), tr("Finish…"), self.commands["finish"].trigger)
+
+    def _offer_to_update(self) -> None:
+        if self.review is not None:
+            text = tr("Take the changed layers into the session? No decision is changed.")
+            self._say_with_button(text, tr("Update"), self.update_inputs)
 
     def _say_with_button(self, text: str, button_text: str, do: Callable[[], None]) -> None:
         bar = self._interface.messageBar()
@@ -230,7 +241,7 @@ class ReviewDock(QgsDockWidget):
         self._name = QLabel()
         self._name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         finish = QToolButton()
-        finish.setDefaultAction(self.actions["finish"])
+        finish.setDefaultAction(self.commands["finish"])
         finish.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         more = QToolButton()
         more.setIcon(QgsApplication.getThemeIcon("/mIconHamburgerMenu.svg"))
@@ -264,12 +275,12 @@ class ReviewDock(QgsDockWidget):
             if name is None:
                 menu.addSeparator()
             else:
-                menu.addAction(self.actions[name])
+                menu.addAction(self.commands[name])
         go_on = QAction(tr("After a decision, go on to the next outline"), menu)
         go_on.setCheckable(True)
         go_on.setChecked(advances())
         go_on.toggled.connect(lambda on: QgsSettings().setValue(ADVANCE_SETTING, on))
-        menu.insertAction(self.actions["save"], go_on)
+        menu.insertAction(self.commands["save"], go_on)
         return menu
 
 

@@ -119,13 +119,18 @@ class ReviewPage(QWidget):
         self._actions.check(("compare", "second_view", "profile"))
         self._actions.enable(())
 
-    def do(self, name: str) -> None:
-        """Carry out a command by its name; what cannot be done is said."""
+    def do(self, name: str, *what: str) -> None:
+        """Carry out a command by its name.
+
+        Raises
+        ------
+        ReviewError
+            says what cannot be done.
+        """
         try:
-            getattr(self, name)()
-        except ReviewError as error:
-            self.said.emit(str(error), Qgis.MessageLevel.Warning)
-        self._actions.check(TOOLS, self._using)
+            getattr(self, name)(*what)
+        finally:
+            self._actions.check(TOOLS, self._using)
 
     # going through the queue
 
@@ -164,10 +169,7 @@ class ReviewPage(QWidget):
 
     def reject_for(self, reason: str) -> None:
         """Reject the selected outlines."""
-        try:
-            self._decide(lambda uids: self._review.reject(uids, reason), tr("{} outlines rejected"))
-        except ReviewError as error:
-            self.said.emit(str(error), Qgis.MessageLevel.Warning)
+        self._decide(lambda uids: self._review.reject(uids, reason), tr("{} outlines rejected"))
 
     def uncertain(self) -> None:
         """Keep the selected outlines, as what cannot be told."""
@@ -277,6 +279,10 @@ class ReviewPage(QWidget):
     def changes(self) -> None:
         """Filter the queue to what a new detection changed."""
         self.queue_view.filter_bar.set_conditions(Filter(changes=frozenset(CHANGES)))
+
+    def conflicts(self) -> None:
+        """Filter the queue to what reviewers disagree on."""
+        self.queue_view.filter_bar.set_conditions(Filter(conflicts_only=True))
 
     # how it is done
 
@@ -436,6 +442,7 @@ def _group(name: str, title: str, widget: QWidget, into: QVBoxLayout) -> QgsColl
     group.setSaveCollapsedState(True)
     group.setCollapsed(True)
     inside = QVBoxLayout(group)
+    inside.setContentsMargins(4, 4, 4, 4)
     inside.addWidget(widget)
     into.addWidget(group)
     return group

@@ -29,7 +29,7 @@ from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
 from ...review_session import OUTLINES, POSITIVE
 from .job_bar import JobBar
-from .session import Review
+from .session import Review, ReviewError
 
 RASTER_FILTER = "GeoTIFF (*.tif *.tiff);;VRT (*.vrt)"
 VISIBLE_STACKS = 4
@@ -75,8 +75,10 @@ class StackList(QWidget):
 class JobDialog(QDialog):
     """A form, a job of the engine that runs while the window stays usable, and what to do with what came out."""
 
-    def __init__(self, title: str, explanation: str, run_text: str, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, title: str, explanation: str, run_text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._review = review
+        review.closed.connect(self.reject)
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._said = QLabel(explanation)
@@ -92,7 +94,7 @@ class JobDialog(QDialog):
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self.run_button = self.buttons.addButton(run_text, QDialogButtonBox.ButtonRole.ActionRole)
         self.run_button.setDefault(True)
-        self.run_button.clicked.connect(self.start)
+        self.run_button.clicked.connect(self._try_to_start)
         self.buttons.rejected.connect(self.reject)
         self.bar.busy_changed.connect(self.run_button.setDisabled)
         layout = QVBoxLayout(self)
@@ -105,6 +107,12 @@ class JobDialog(QDialog):
     def start(self) -> None:
         """Run the job of the form."""
         raise NotImplementedError
+
+    def _try_to_start(self) -> None:
+        try:
+            self.start()
+        except ReviewError as error:
+            self.tell(str(error))
 
     def reject(self) -> None:
         """Close the window and end the job, if one runs."""
@@ -131,6 +139,7 @@ class TrainingDialog(JobDialog):
 
     def __init__(self, review: Review, parent: QWidget | None = None) -> None:
         super().__init__(
+            review,
             tr("Training data from the session"),
             tr(
                 "Accepted, edited and added outlines become rock glacier, rejected ones background; "
@@ -139,7 +148,6 @@ class TrainingDialog(JobDialog):
             tr("Make training data"),
             parent,
         )
-        self._review = review
         self._folder = QgsFileWidget()
         self._folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self._folder.setFilePath(str(review.path.with_name(f"{review.path.stem}_samples")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qgis.core import Qgis
 from qgis.gui import QgsGui, QgsMapCanvas, QgsMapToolPan, QgsMessageBar
 from qgis.PyQt.QtGui import QKeySequence
 from qgis.PyQt.QtWidgets import QAction, QMainWindow, QMenu
@@ -29,7 +28,7 @@ class Interface:
 
     def texts(self, *levels):
         """Texts in the message bar, of all levels when none is given."""
-        return [text for text, level in self.said if level in (levels or tuple(Qgis.MessageLevel))]
+        return [text for text, level in self.said if not levels or level in levels]
 
     def mainWindow(self):
         return self._window
