@@ -5,7 +5,7 @@ from __future__ import annotations
 from qgis.core import QgsCoordinateTransform, QgsGeometry, QgsProject, QgsRectangle
 from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt
-from qgis.PyQt.QtGui import QMouseEvent
+from qgis.PyQt.QtGui import QMouseEvent, QResizeEvent
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication
 
@@ -13,6 +13,8 @@ from qgis.PyQt.QtWidgets import QApplication
 def look_at(canvas: QgsMapCanvas, crs, geometry: QgsGeometry, surroundings: float = 0.5) -> None:
     """Show a geometry (in ``crs``) in its middle."""
     canvas.resize(500, 500)
+    # a map that is not shown learns of its size only so
+    QApplication.sendEvent(canvas.viewport(), QResizeEvent(canvas.viewport().size(), canvas.viewport().size()))
     canvas.setDestinationCrs(crs)
     box = QgsRectangle(geometry.boundingBox())
     canvas.setExtent(box.buffered(surroundings * max(box.width(), box.height())))
