@@ -77,7 +77,7 @@ class ProfileView(QgsDockWidget):
         self._task: EngineTask | None = None
         self._shown: ProfileLine | None = None
         self._summary = ""
-        self._closed = False
+        self._closed = self._is_drawn = False
         self._folder = QTemporaryDir()
         self._runs = 0
         self._timer = QTimer(self)
@@ -126,6 +126,7 @@ class ProfileView(QgsDockWidget):
         self.profile.setLayers([])
         self.profile.clear()
         self._dem = None
+        self._folder.remove()
         window = self.parent()
         if isinstance(window, QMainWindow):
             window.removeDockWidget(self)
@@ -143,6 +144,7 @@ class ProfileView(QgsDockWidget):
         self.profile.setTool(self._pan)
         self.profile.canvasPointHovered.connect(self._show_place)
         self.profile.plotAreaChanged.connect(self._place_marks)
+        self.profile.activeJobCountChanged.connect(self._notice_drawn)
         text = self.palette().color(QPalette.ColorRole.Text)
         self._marks: list[tuple[QGraphicsLineItem, QGraphicsSimpleTextItem]] = []
         for _ in ("roots", "front"):
@@ -249,7 +251,7 @@ class ProfileView(QgsDockWidget):
 
     def _show(self, line: ProfileLine) -> None:
         if self._shown is not line:
-            self._shown = line
+            self._shown, self._is_drawn = line, False
             self.profile.setCrs(line.crs)
             self.profile.setProfileCurve(line.line.constGet().clone())
             self.profile.invalidateCurrentPlotExtent()
@@ -288,12 +290,18 @@ class ProfileView(QgsDockWidget):
         if self._shown is not None:
             self._band.addGeometry(self._shown.line, self._shown.crs)
 
+    def _notice_drawn(self, jobs: int) -> None:
+        """The plot's ranges mean nothing before QGIS has drawn it, in the background."""
+        if jobs == 0 and self._shown is not None:
+            self._is_drawn = True
+            self._place_marks()
+
     def _place_marks(self) -> None:
         """Put roots and front where they are in the plot now, and tell its exaggeration."""
         area = self.profile.plotArea()
         distances, elevations = self.profile.visibleDistanceRange(), self.profile.visibleElevationRange()
         across, up = distances.upper() - distances.lower(), elevations.upper() - elevations.lower()
-        is_drawn = self._shown is not None and min(across, up, area.width(), area.height()) > 0
+        is_drawn = self._is_drawn and self._shown is not None and min(across, up, area.width(), area.height()) > 0
         names = (tr("upper end"), tr("lower end")) if self._shown and self._shown.substitute else (tr("roots"), tr("front"))
         places = (self._shown.roots, self._shown.front) if self._shown else (0.0, 0.0)
         for (rule, word), distance, name in zip(self._marks, places, names):
