@@ -16,7 +16,11 @@ from qgis.core import (
     QgsProject,
     QgsRasterLayer,
 )
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtTest import QTest
 
+from tests.plugin.canvas import items
+from tests.plugin.reviews import make_review
 from tests.plugin.samples import write_raster
 
 UTM, DEGREES = QgsCoordinateReferenceSystem("EPSG:32645"), QgsCoordinateReferenceSystem("EPSG:4326")
@@ -192,3 +196,172 @@ def test_says_why_there_are_no_levels(levels, surface, outline):
     with pytest.raises(levels.problem) as raised:
         levels(surface, outline)
     assert str(raised.value).endswith(".")
+
+
+# the slider
+
+SLOWEST_MS = 10_000
+
+
+@pytest.fixture
+def session(module, tmp_path, qgis_new_project):
+    opened = []
+
+    def open_session(**given):
+        review = module("dialogs.review.session").Review(make_review(tmp_path, **given), "Ann", QgsProject.instance())
+        opened.append(review)
+        return review
+
+    yield open_session
+    for review in opened:
+        review.close()
+    QgsProject.instance().clear()
+
+
+@pytest.fixture
+def control_of(module, qgis_canvas, qtbot):
+    """The slider of a review, which looks at its first outline, on the screen."""
+
+    def of(review, waits=True):
+        review.show(review.queue.uid_at(0))
+        control = module("dialogs.review.level_control").LevelControl(review, qgis_canvas)
+        qtbot.addWidget(control)
+        control.show()
+        if waits:
+            qtbot.waitUntil(control._slider.isEnabled, timeout=SLOWEST_MS)
+        return control
+
+    return of
+
+
+def drag(control, steps):
+    """As with the mouse: take the handle, move it, and keep hold of it."""
+    control._slider.setSliderDown(True)
+    control._slider.setValue(control._slider.value() + steps)
+
+
+def test_the_slider_stands_at_the_level_of_the_outline(session, control_of):
+    control = control_of(session())
+    assert control._level() == pytest.approx(0.5, abs=0.03)  # the sessions' probability is 0.5 on predicted boundaries
+    assert "0.040" in control._text.text()
+
+
+def test_the_outline_changes_once_when_the_slider_is_let_go(session, control_of):
+    review = session()
+    control = control_of(review)
+    uid, before = review.current, review.outline(review.current).area()
+    changes = []
+    review.changed.connect(changes.append)
+    for _ in range(5):
+        drag(control, 2)
+        assert review.outline(uid).area() == before
+        assert not control._band.asGeometry().isEmpty()
+    control._slider.setSliderDown(False)
+    assert changes == [[uid]]
+    assert review.outline(uid).area() < before
+    assert review.feature(uid)["status"] == "edited"
+    review.undo()
+    assert review.outline(uid).area() == before
+
+
+def test_the_slider_goes_back_with_undo(session, control_of, qtbot):
+    review = session()
+    control = control_of(review)
+    at = control._slider.value()
+    drag(control, 10)
+    control._slider.setSliderDown(False)
+    assert control._slider.value() == at + 10
+    review.undo()
+    qtbot.waitUntil(lambda: control._slider.value() == at, timeout=SLOWEST_MS)
+
+
+def test_arrow_keys_step_and_are_kept_together_after_a_pause(session, control_of, qtbot):
+    review = session()
+    control = control_of(review)
+    before = review.outline(review.current).area()
+    for _ in range(3):
+        QTest.keyClick(control._slider, Qt.Key.Key_Right)
+    assert review.outline(review.current).area() == before
+    qtbot.waitUntil(lambda: review.outline(review.current).area() < before, timeout=SLOWEST_MS)
+    review.undo()
+    assert review.outline(review.current).area() == before
+
+
+def test_enter_keeps_at_once(session, control_of):
+    review = session()
+    control = control_of(review)
+    before = review.outline(review.current).area()
+    QTest.keyClick(control._slider, Qt.Key.Key_Left)
+    QTest.keyClick(control._slider, Qt.Key.Key_Return)
+    assert review.outline(review.current).area() > before
+
+
+@pytest.mark.parametrize("by", ["mouse", "keys"])
+def test_escape_gives_the_outline_back(session, control_of, by, qtbot):
+    review = session()
+    control = control_of(review)
+    at, before = control._slider.value(), review.outline(review.current).asWkt()
+    if by == "mouse":
+        drag(control, 20)
+    else:
+        QTest.keyClick(control._slider, Qt.Key.Key_Right)
+    QTest.keyClick(control._slider, Qt.Key.Key_Escape)
+    qtbot.wait(control._settling.interval() + 50)
+    assert control._slider.value() == at
+    assert control._band.asGeometry().isEmpty()
+    assert review.outline(review.current).asWkt() == before
+
+
+def test_a_step_is_not_lost_when_the_person_goes_on(session, control_of):
+    review = session()
+    control = control_of(review)
+    first = review.current
+    before, other = review.outline(first).area(), review.outline(review.queue.uid_at(1)).asWkt()
+    QTest.keyClick(control._slider, Qt.Key.Key_Right)
+    review.show(review.queue.uid_at(1))
+    assert review.outline(first).area() < before
+    assert review.outline(review.current).asWkt() == other
+
+
+def test_the_neighbour_keeps_its_ground(session, control_of):
+    review = session()
+    uid = review.queue.uid_at(0)
+    review.show(uid)
+    box = review.outline(uid).boundingBox()
+    neighbour = review.add(
+        QgsGeometry.fromWkt(
+            f"POLYGON(({box.xMaximum() + 20} {box.yMinimum()},{box.xMaximum() + 90} {box.yMinimum()},"
+            f"{box.xMaximum() + 90} {box.yMaximum()},{box.xMaximum() + 20} {box.yMaximum()},{box.xMaximum() + 20} {box.yMinimum()}))"
+        )
+    )
+    control = control_of(review)
+    drag(control, -control._slider.value())
+    control._slider.setSliderDown(False)
+    assert review.outline(uid).intersection(review.outline(neighbour)).area() == pytest.approx(0, abs=1e-6)
+    assert review.outline(uid).boundingBox().xMinimum() < box.xMinimum() - PIXEL
+
+
+def test_without_a_probability_raster_it_says_why(session, control_of):
+    control = control_of(session(probability=False), waits=False)
+    assert not control.isEnabled()
+    assert "probability" in control.toolTip()
+
+
+def test_what_nobody_sees_is_not_read(session, module, qgis_canvas, qtbot):
+    review = session()
+    review.show(review.queue.uid_at(0))
+    control = module("dialogs.review.level_control").LevelControl(review, qgis_canvas)
+    qtbot.addWidget(control)
+    qtbot.wait(control._preparing.interval() + 50)
+    assert control._levels is None
+
+
+def test_nothing_stays_on_the_map_when_the_review_closes(session, control_of, qgis_canvas):
+    review = session()
+    before = items(qgis_canvas)
+    control = control_of(review)
+    drag(control, 10)
+    assert items(qgis_canvas) == before + 1
+    review.close()
+    assert items(qgis_canvas) == before
+    assert not control.isEnabled()
