@@ -31,6 +31,7 @@ class CurrentPanel(QWidget):
     def __init__(self, review: Review, actions: Actions, legend: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review = review
+        self._commented = ""
         self._name = QLabel()
         self._name.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         font = self._name.font()
@@ -69,7 +70,9 @@ class CurrentPanel(QWidget):
         self._comment.selectAll()
 
     def show_current(self, *_: str) -> None:
-        """What there is to say about the outline, its figures included."""
+        """What there is to say about the outline, its figures included; a comment that is being written goes to the one before."""
+        self._write_comment()
+        self._show_comment()
         self._describe()
         self._measure()
 
@@ -138,7 +141,6 @@ class CurrentPanel(QWidget):
             self._name.setText(tr("No outline is chosen"))
             self._facts.clear()
             self._notice.hide()
-            self._comment.clear()
             return
         row, locale = self._review.queue.get(uid), QLocale()
         position, seen = self._review.queue.position(uid), len(self._review.queue)
@@ -171,14 +173,17 @@ class CurrentPanel(QWidget):
             self._figure_labels[3, column].setText(_number(figure.boundary_distance_m, 1, "{} m"))
 
     def _show_comment(self) -> None:
-        feature = self._review.feature(self._review.current) if self._review.current else None
-        self._comment.setText(str(feature["comment"] or "") if feature is not None else "")
+        self._commented = self._review.current
+        self._comment.setText(self._comment_of(self._commented))
 
     def _write_comment(self) -> None:
-        uid, text = self._review.current, self._comment.text().strip()
-        feature = self._review.feature(uid) if uid and self._review.is_open else None
-        if feature is not None and text != str(feature["comment"] or ""):
-            self._review.set_comment(uid, text)
+        text = self._comment.text().strip()
+        if self._review.is_open and self._commented in self._review.queue and text != self._comment_of(self._commented):
+            self._review.set_comment(self._commented, text)
+
+    def _comment_of(self, uid: str) -> str:
+        feature = self._review.feature(uid) if uid else None
+        return str(feature["comment"] or "") if feature is not None else ""
 
 
 def _bar(title: str, names: tuple[str, ...], actions: Actions) -> QToolBar:

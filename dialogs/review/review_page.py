@@ -101,12 +101,12 @@ class ReviewPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._splitter)
         self._guard.watch(self)
-        self.queue_view.table.selectionModel().selectionChanged.connect(self._show_attributes)
 
     def close_page(self) -> None:
         """Give everything back that the page took: tools, options, views, what is drawn on the map."""
         QgsSettings().setValue(SPLITTER_SETTING, self._splitter.saveState())
         self.leave_tool()
+        self.queue_view.selection_changed.disconnect(self.attribute_form.show_outlines)
         self._canvas.mapToolSet.disconnect(self._notice_tool)
         self._review.current_changed.disconnect(self._follow)
         self._review.changed.disconnect(self._follow)
@@ -234,6 +234,8 @@ class ReviewPage(QWidget):
             return
         using, self._using = self._using, ""
         self._escape.stop()
+        if using == "edit":
+            self._review.outlines.removeSelection()
         if using == "restricted":
             self._review.edit_restricted(False)
         if using in self._map_tools:
@@ -369,10 +371,6 @@ class ReviewPage(QWidget):
         else:
             self._views[name].setUserVisible(not self._views[name].isUserVisible())
         self._actions[name].setChecked(self._views[name].isUserVisible())
-
-    def _show_attributes(self, *_: Any) -> None:
-        """Attributes are set for all selected outlines at once."""
-        self.attribute_form.show_outlines(self.queue_view.selected_uids())
 
     def _open_group(self, name: str) -> None:
         self._groups[name].setCollapsed(False)
