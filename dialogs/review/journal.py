@@ -6,6 +6,7 @@ process (Python's) does not see the first one's locks, and drops them when it cl
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,19 @@ class Journal:
             feature = None
             self._file.ReleaseResultSet(result)
             return value
+
+
+def end_log(path: Path) -> None:
+    """Leave a session as one file without a write-ahead log beside it, which a read-only folder would need room for.
+
+    Nothing happens while somebody else has it open.
+    """
+    with contextlib.suppress(JournalError):
+        journal = Journal(path)
+        try:
+            journal._execute("PRAGMA journal_mode = DELETE")
+        finally:
+            journal.close()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -104,10 +105,8 @@ class Recorder:
     def stop(self) -> None:
         """Listen no more."""
         for signal, slot in self._connections:
-            try:
+            with contextlib.suppress(TypeError, RuntimeError):  # the layer is gone
                 signal.disconnect(slot)
-            except (TypeError, RuntimeError):  # the layer is gone
-                pass
 
     def committed(self) -> None:
         """The file holds everything now, and the undo stack is empty."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import uuid
 from collections import Counter
@@ -40,7 +41,7 @@ from qgis.PyQt.QtCore import QLockFile, QObject, QTimer, pyqtSignal
 from ... import review_session as form
 from ...processing_provider.layers import STYLES, NamedStyle, raster_path
 from ...processing_provider.translation import tr
-from .journal import Change, Journal, JournalError
+from .journal import Change, Journal, JournalError, end_log
 from .queue import COLUMNS, Queue
 from .recorder import GEOMETRY, Entry, Recorder, State, Touch, plain
 
@@ -101,7 +102,7 @@ class Review(QObject):
         self.inputs_changed: list[str] = []
         self._words: list[str] = []
         self._project, self._run = project, uuid.uuid4().hex
-        self._action, self._joined = "", 0
+        self._action, self._joined, self._told = "", 0, set()
         self._pending: list[Callable[[], None]] = []
         self._recorders: dict[str, Recorder] = {}
         self._uids: dict[str, dict[int, str]] = {form.OUTLINES: {}, form.RESTRICTED: {}}
@@ -437,6 +438,11 @@ class Review(QObject):
         read_only = tr("The file {} cannot be written to. Copy the session to a folder of yours and open it there.").format(self.path)
         if not _is_writable(self.path):
             raise ReviewError(read_only)
+        if self._project.transactionMode() != Qgis.TransactionMode.Disabled:
+            raise ReviewError(
+                tr("This project edits its layers in transaction groups, which cannot be undone step by step. Choose “Local edit buffer” ")
+                + tr("under Project > Properties > Data Sources > Transaction mode first.")
+            )
         try:
             self._journal = Journal(self.path)
             self._check()
@@ -486,7 +492,7 @@ class Review(QObject):
 
     def _check(self) -> None:
         tables = self._journal.tables()
-        needed = {name: () for name in (form.RESTRICTED, form.PREDICTED, form.REFERENCE, form.TILES, form.SETTINGS)}
+        needed = dict.fromkeys((form.RESTRICTED, form.PREDICTED, form.REFERENCE, form.TILES, form.SETTINGS), ())
         needed |= {form.OUTLINES: REVIEW_NAMES, form.JOURNAL: tuple(name for name, _ in form.JOURNAL_FIELDS)}
         missing = [name for name, columns in needed.items() if not set(columns) <= set(tables.get(name, ())) or name not in tables]
         if missing:
@@ -566,7 +572,7 @@ class Review(QObject):
             "source": "'added'",
             "relation": "'added'",
             "reviewer": _quoted(self.operator),
-            "reviewed_at": "format_date(to_utc(now()), 'yyyy-MM-ddThh:mm:ss.zzzZ')",
+            "reviewed_at": _utc_expression(),
         }
         own = {*defaults, "parent"}
         for name in own:
@@ -587,7 +593,7 @@ class Review(QObject):
 
     def _load_queue(self) -> None:
         key, shape = (f'"{name}"' for name in self._journal.layer_columns(form.OUTLINES))
-        have = {name for name in self.outlines.fields().names()}
+        have = set(self.outlines.fields().names())
         name = ", ".join(f"NULLIF({column}, '')" for column in NAMED_BY if column in have)
         columns = [{"fid": key, "name": f"coalesce({name}, NULL)", "area_km2": "NULL"}.get(column, f'"{column}"') for column in COLUMNS]
         box = [f"ST_{side}({shape})" for side in ("MinX", "MinY", "MaxX", "MaxY")]
@@ -621,10 +627,10 @@ class Review(QObject):
             square = QgsGeometry.fromRect(QgsRectangle.fromCenterAndSize(middle, cell, cell))
             ratios[number] = self._measure.measureArea(square) / cell**2
         areas = planar[:, 0] * ratios[which.reshape(-1)] / 1e6
-        return [None if value != value else value for value in areas.tolist()]
+        return [value if math.isfinite(value) else None for value in areas.tolist()]
 
     def _replay(self, changes: list[Change]) -> None:
-        """Make edits again that the journal has and the layers in the file have not; each leads to the same state however often it is made."""
+        """Make edits again that the journal has and the layers in the file have not; to make them once more changes nothing."""
         goals: dict[tuple[str, str], State | None] = {}
         for change in changes:
             target = (change.layer, change.uid)
@@ -754,10 +760,12 @@ class Review(QObject):
             self._command += 1
             number = self._command
         entry.commands.append(number)
-        amends = self._amends(recorder, touches, name, entry)
+        amends = {} if self._joined else self._amends(touches, name)
         seconds: float | None = self._seconds()
         at, changes = _now(), []
         for touch in touches:
+            if touch.fid in self._told:
+                continue
             uid = self._uid_of(touch, name)
             changes.append(
                 Change(
@@ -766,12 +774,14 @@ class Review(QObject):
                 )
             )  # fmt: skip
             seconds = None
-        self._write(lambda: self._journal.write(changes))
+        if changes:
+            self._write(lambda: self._journal.write(changes))
         self._follow(touches, name)
         if name == form.OUTLINES:
             self._reshaped.update(change.uid for change in changes if _reshapes(change.before, change.after_geometry, change.action))
         if amends:
             self._joined = number
+            self._told = {touch.fid for touch in touches if touch.before is None}  # their rows have it already
             try:
                 recorder.layer.beginEditCommand(recorder.layer.undoStack().undoText())
                 fields = recorder.layer.fields()
@@ -779,7 +789,7 @@ class Review(QObject):
                     recorder.layer.changeAttributeValues(fid, {fields.lookupField(key): value for key, value in values.items()}, {}, True)
                 recorder.layer.endEditCommand()
             finally:
-                self._joined = 0
+                self._joined, self._told = 0, set()
         self._tell(touches, name)
 
     def _record_move(self, recorder: Recorder, entries: list[Entry], touches: list[Touch], undone: bool) -> None:
@@ -794,8 +804,17 @@ class Review(QObject):
         self._follow(touches, name)
         self._since = time.monotonic()
         self._tell(touches, name)
+        QTimer.singleShot(0, lambda: self._keep_together(recorder, undone))
 
-    def _amends(self, recorder: Recorder, touches: list[Touch], name: str, entry: Entry) -> dict[int, dict[str, Any]]:
+    def _keep_together(self, recorder: Recorder, undone: bool) -> None:
+        """What was due to a tool's features is undone and redone with the tool's command, by QGIS's own undo too."""
+        if self.is_open and 0 < recorder.index < len(recorder.entries):
+            done, next_one = recorder.entries[recorder.index - 1], recorder.entries[recorder.index]
+            if set(done.commands) & set(next_one.commands):
+                stack = recorder.layer.undoStack()
+                (stack.undo if undone else stack.redo)()
+
+    def _amends(self, touches: list[Touch], name: str) -> dict[int, dict[str, Any]]:
         """What is still due to features that tools or plugins made or changed, by feature; a new one's uid is seen to at once."""
         amends: dict[int, dict[str, Any]] = {}
         known = self._uids[name]
@@ -808,18 +827,17 @@ class Review(QObject):
                         wanted = {OUTLINE_FIELD: self.current}
                 elif not own or known.get(touch.fid, own) != own or (own in self.queue and self.queue.get(own)["fid"] != touch.fid):
                     wanted = {OUTLINE_FIELD: str(uuid.uuid4())}
-                if wanted:
-                    touch.after.update(wanted)
-                known[touch.fid] = touch.after[OUTLINE_FIELD]
-                if name == form.OUTLINES and not self._action and not self._joined:
+                if name == form.OUTLINES and not self._action:
                     due = self._due_to(touch, touches)
                     wanted |= {key: value for key, value in due.items() if touch.after.get(key) != value}
+                touch.after.update(wanted)
+                known[touch.fid] = touch.after[OUTLINE_FIELD]
                 if wanted:
                     amends[touch.fid] = wanted
             elif touch.after is not None:
-                if OUTLINE_FIELD in touch.after and touch.after[OUTLINE_FIELD] != known[touch.fid] and not self._joined:
+                if OUTLINE_FIELD in touch.after and touch.after[OUTLINE_FIELD] != known[touch.fid]:
                     amends[touch.fid] = {OUTLINE_FIELD: known[touch.fid]}
-                if name == form.OUTLINES and GEOMETRY in touch.after and "reviewed_at" not in touch.after and not self._joined:
+                if name == form.OUTLINES and GEOMETRY in touch.after and "reviewed_at" not in touch.after:
                     status = self.queue.get(known[touch.fid])["status"]
                     amends.setdefault(touch.fid, {}).update(self._decision("added" if status == "added" else "edited"))
         return amends
@@ -1087,6 +1105,7 @@ class Review(QObject):
     def _beat(self) -> None:
         """Say that the session is still in use, and try again what could not be written."""
         Path(f"{self.path}.lock").touch()
+        self.outlines.setDefaultValueDefinition(self.outlines.fields().lookupField("reviewed_at"), QgsDefaultValue(_utc_expression()))
         if self._pending:
             self._write(lambda: None)
 
@@ -1104,16 +1123,21 @@ class Review(QObject):
         self._project.layersWillBeRemoved.disconnect(self._notice_removal)
         for recorder in self._recorders.values():
             recorder.stop()
+        self._shut()
         for layer in (self.outlines, self.restricted):
             if layer.isEditable():
                 layer.rollBack()  # nothing is in the buffer, or the journal has it
         self._release(going)
         self.closed.emit()
 
-    def _release(self, going: tuple[str, ...] = ()) -> None:
+    def _shut(self) -> None:
+        """Close the journal, before QGIS closes its layers: the last one to do so can end the write-ahead log."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+    def _release(self, going: tuple[str, ...] = ()) -> None:
+        self._shut()
         ours = [] if self._group is None or sip.isdeleted(self._group) else self._group.findLayerIds()
         ours = [layer for layer in ours if layer not in going]
         project, group = self._project, self._group
@@ -1122,12 +1146,13 @@ class Review(QObject):
             project.removeMapLayers([layer for layer in ours if project.mapLayer(layer) is not None])
             if group is not None and not sip.isdeleted(group) and group.parent() is not None:
                 group.parent().removeChildNode(group)
+            end_log(self.path)
+            self._lock.unlock()
 
         if going:
             QTimer.singleShot(0, remove)
         else:
             remove()
-        self._lock.unlock()
 
 
 def _component(feature: QgsFeature) -> int | None:
@@ -1183,6 +1208,13 @@ def _quoted(text: str) -> str:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _utc_expression() -> str:
+    """The time as :func:`_now` tells it, as an expression; QGIS has none for UTC, so it is made anew when clocks change."""
+    behind = -round(datetime.now().astimezone().utcoffset().total_seconds())
+    now = f"(now() + to_interval('{behind} seconds'))"
+    return f"format_date({now}, 'yyyy-MM-dd') || 'T' || format_date({now}, 'HH:mm:ss.zzz') || 'Z'"
 
 
 def _is_writable(path: Path) -> bool:
