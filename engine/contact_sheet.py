@@ -80,7 +80,7 @@ def _picture(samples: SampleSet, sample: Sample) -> tuple[NDArray[np.float32], N
     return image[:3, ::step, ::step].transpose(1, 2, 0), mask[::step, ::step]
 
 
-def _draw(axes: Axes, sample: Sample, colours: NDArray[np.float32], mask: NDArray[np.uint8]) -> None:
+def _draw(axes: Axes, sample: Sample, colours: NDArray[np.floating], mask: NDArray[np.uint8]) -> None:
     axes.imshow(np.where(np.isfinite(colours), colours, NOTHING), interpolation="nearest")
     for label, colour, line in ((UNKNOWN, UNKNOWN_COLOUR, "--"), (ROCK_GLACIER, OUTLINE_COLOUR, "-")):
         inside = (mask == label) & np.isfinite(colours).all(axis=2)

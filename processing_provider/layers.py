@@ -118,6 +118,7 @@ CHANGES = NamedStyle("changes")
 DISAGREEMENTS = NamedStyle("disagreements")
 CUTS = NamedStyle("cuts")
 SAMPLE = NamedStyle("sample")
+TRAINING_SAMPLES = NamedStyle("samples")
 FALL_LINES = NamedStyle("fall_lines")
 REVIEW_OUTLINES = NamedStyle("review_outlines")
 REVIEW_RESTRICTED = NamedStyle("review_restricted")
@@ -138,5 +139,6 @@ LOADED_IN_ORDER = (
     CUTS,
     FALL_LINES,
     SAMPLE,
+    TRAINING_SAMPLES,
 )
 """From the bottom of the map to its top."""
