@@ -143,9 +143,9 @@ class Levels:
             return QgsGeometry.fromWkt("MULTIPOLYGON EMPTY")
         if not outline.isGeosValid():
             outline = outline.makeValid()
-        if not self._others.isEmpty():
-            outline = outline.difference(self._others)
-        parts = [part for part in _parts(outline) if near.intersects(part)]
+        parts = _parts(outline)
+        if outline.intersects(self._others):
+            parts = [part for part in _parts(outline.difference(self._others)) if near.intersects(part)]
         largest = max((part.area() for part in parts), default=0.0)
         parts = [QgsGeometry(part.clone()) for part in parts if part.area() >= SMALLEST_SHARE * largest]
         return transformed(QgsGeometry.collectGeometry(parts), self._to_raster, back=True)

@@ -164,9 +164,9 @@ class SplitTool(QgsMapTool):
     def _forget(self) -> None:
         """What belongs to an outline that is looked at no more."""
         self._pause.stop()
-        if self._task is not None:
+        if self._task is not None and not sip.isdeleted(self._task):  # QGIS deletes what a person cancels
             self._task.cancel()
-            self._task = None
+        self._task = None
         self._proposals = []
         self._drop_line()
 
@@ -293,7 +293,8 @@ class _Proposals(QgsMapCanvasItem):
                 pen.setCapStyle(Qt.PenCapStyle.RoundCap)
                 painter.setPen(pen)
                 painter.drawPolyline(line)
-            self._label(painter, line.at(line.count() // 2) + QPointF(2 * width, -width), f"{number}: {proposal.score:.2f}", width)
+            middle = self._tool.on_canvas(proposal.line.interpolate(proposal.line.length() / 2)).at(0)
+            self._label(painter, middle + QPointF(2 * width, -width), f"{number}: {proposal.score:.2f}", width)
 
     @staticmethod
     def _label(painter: QPainter, place: QPointF, text: str, width: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from qgis.core import QgsGeometry, QgsPointXY, QgsProject
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QObject, Qt
 
 from tests.plugin.canvas import click, items, look_at, move, press
 from tests.plugin.reviews import make_review
@@ -181,8 +182,9 @@ def proposing(split_tool, start_tool, monkeypatch, session):
     """A tool whose engine has not answered yet, its review, and a proposed cut of the outline."""
     started = []
 
-    class Task:
+    class Task(QObject):
         def __init__(self, description, job, on_result, on_failure):
+            super().__init__()
             self.job, self.on_result, self.on_failure, self.is_cancelled = job, on_result, on_failure, False
 
         def start(self):
@@ -239,6 +241,13 @@ def test_a_failure_of_the_engine_is_said(proposing, qtbot):
     with qtbot.waitSignal(review.said) as said:
         started[0].on_failure("The disk is full.")
     assert "The disk is full." in said.args[0]
+
+
+def test_work_that_a_person_cancelled_is_forgotten(proposing):
+    review, tool, _, started = proposing
+    sip.delete(started[0])
+    review.show(review.queue.uid_at(1))
+    assert len(started) == 2
 
 
 def test_no_proposal_is_said(proposing, qtbot):
