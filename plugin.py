@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any, Callable
 
 from qgis.core import QgsApplication
-from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QMenu
 
@@ -17,8 +18,12 @@ MENU = (
     ("preparespectralstack", "detectrockglaciers", "postprocesspolygons", "rockglacierchain"),
     ("splitoutlines", "addattributes", "falllines", "exportinventory", "importinventory", "compareinventories"),
     ("assessaccuracy", "designsample", "estimatearea"),
+    ("startreview", "updatereview"),
+    ("mergereviews", "finishreview"),
+    ("preparetrainingsamples",),
 )
 """Algorithms in the menu, group by group."""
+REVIEW_ICON = str(Path(__file__).resolve().parent / "resources" / "icons" / "review.svg")
 
 
 class RockGlacierMapperPlugin:
@@ -29,6 +34,8 @@ class RockGlacierMapperPlugin:
         self._translation = install_translation()
         self._provider: RockGlacierProvider | None = None
         self._menu: QMenu | None = None
+        self._review_action: QAction | None = None
+        self._dock: Any = None
 
     def initProcessing(self) -> None:
         """Register the algorithms; all that ``qgis_process`` needs."""
@@ -37,7 +44,7 @@ class RockGlacierMapperPlugin:
         self._provider.refreshAlgorithms()  # the chain finds its steps now that the provider is in the registry
 
     def initGui(self) -> None:
-        """Register the algorithms and the menu Raster > Rock Glacier Mapper."""
+        """Register the algorithms, the menu Raster > Rock Glacier Mapper, and the button of the review among those of plugins."""
         self.initProcessing()
         self._menu = QMenu(tr("Rock Glacier Mapper"), self._iface.mainWindow())
         self._menu.setIcon(QIcon(ICON))
@@ -47,6 +54,14 @@ class RockGlacierMapperPlugin:
                 if algorithm is not None:
                     self._add_action(algorithm.displayName() + "…", algorithm.icon(), partial(self._open_algorithm, algorithm.id()))
             self._menu.addSeparator()
+        self._review_action = QAction(QIcon(REVIEW_ICON), tr("Rock Glacier Review"), self._menu)
+        self._review_action.setObjectName("rockGlacierReview")
+        self._review_action.setCheckable(True)
+        self._review_action.setToolTip(tr("Judge and correct rock glacier outlines"))
+        self._review_action.triggered.connect(self.show_review)
+        self._menu.addAction(self._review_action)
+        self._iface.addToolBarIcon(self._review_action)
+        self._menu.addSeparator()
         self._add_action(
             tr("Open sample (simulated landscape)"), QgsApplication.getThemeIcon("/mActionAddRasterLayer.svg"), self.open_sample
         )
@@ -54,7 +69,15 @@ class RockGlacierMapperPlugin:
         self._iface.rasterMenu().addMenu(self._menu)
 
     def unload(self) -> None:
-        """Unregister what was registered."""
+        """Unregister what was registered; a review that is open is saved and closed."""
+        if self._dock is not None:
+            self._dock.release()
+            self._iface.removeDockWidget(self._dock)
+            self._dock.deleteLater()
+            self._dock = None
+        if self._review_action is not None:
+            self._iface.removeToolBarIcon(self._review_action)
+            self._review_action = None
         if self._menu is not None:
             self._iface.rasterMenu().removeAction(self._menu.menuAction())
             self._menu.deleteLater()
@@ -65,6 +88,17 @@ class RockGlacierMapperPlugin:
         if self._translation is not None:
             QCoreApplication.removeTranslator(self._translation)
             self._translation = None
+
+    def show_review(self, shown: bool = True) -> None:
+        """Show or hide the review dock; it is made when it is first asked for."""
+        if self._dock is None:
+            from .dialogs.review.dock import ReviewDock  # noqa: PLC0415
+
+            self._dock = ReviewDock(self._iface, self.set_up_engine)
+            if not self._iface.mainWindow().restoreDockWidget(self._dock):
+                self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
+            self._dock.setToggleVisibilityAction(self._review_action)
+        self._dock.setUserVisible(shown)
 
     def set_up_engine(self) -> None:
         """Show the set-up dialog."""

@@ -186,7 +186,8 @@ class ReviewDock(QgsDockWidget):
             self.open_session(then_open or path)
             for text in warnings:
                 self.say(text, Qgis.MessageLevel.Warning)
-            self._say_what_came(result)
+            if self.review is not None:
+                self._say_what_came(result)
 
         def failed(text: str) -> None:
             self.open_session(path)

@@ -8,7 +8,9 @@ from pathlib import Path
 import processing
 import pytest
 from qgis.core import QgsApplication
-from qgis.PyQt.QtWidgets import QMenu
+from qgis.gui import QgsGui
+
+from tests.plugin.interface import Interface
 
 ALGORITHMS = {
     "preparespectralstack",
@@ -22,23 +24,22 @@ ALGORITHMS = {
     "assessaccuracy",
     "designsample",
     "estimatearea",
+    "mergereviews",
+    "finishreview",
     "rockglacierchain",
     "splitoutlines",
+    "startreview",
+    "updatereview",
+    "preparetrainingsamples",
 }
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Interface:
-    """The part of QGIS's interface that the plugin touches."""
-
-    def __init__(self, window):
-        self._window, self._raster_menu = window, QMenu("Raster", window)
-
-    def mainWindow(self):
-        return self._window
-
-    def rasterMenu(self):
-        return self._raster_menu
+@pytest.fixture
+def interface(qgis_parent, qtbot):
+    interface = Interface()
+    qtbot.addWidget(interface.mainWindow())
+    return interface
 
 
 def registered():
@@ -53,8 +54,7 @@ def test_without_a_window_the_algorithms_are_there_and_go_again(package):
     assert registered() is None
 
 
-def test_load_unload_and_reload_leave_nothing_behind(package, qgis_parent, qtbot):
-    interface = Interface(qgis_parent)
+def test_load_unload_and_reload_leave_nothing_behind(package, interface):
     for _ in range(2):
         plugin = package.classFactory(interface)
         plugin.initGui()
@@ -75,13 +75,20 @@ def test_load_unload_and_reload_leave_nothing_behind(package, qgis_parent, qtbot
             "Assess accuracy…",
             "Design sample…",
             "Estimate area…",
+            "Start review…",
+            "Update review…",
+            "Merge reviews…",
+            "Finish review…",
+            "Prepare training samples…",
+            "Rock Glacier Review",
             "Open sample (simulated landscape)",
             "Set up engine…",
         ]
         assert registered() is not None
+        assert [button.text() for button in interface.buttons] == ["Rock Glacier Review"]
         plugin.unload()
         assert registered() is None
-        assert interface.rasterMenu().actions() == []
+        assert interface.rasterMenu().actions() == [] and interface.buttons == [] and interface.docks == []
 
 
 def test_unload_before_anything_was_registered(package):
@@ -93,10 +100,31 @@ def test_a_refresh_of_the_toolbox_keeps_all_algorithms(plugin):
     assert {algorithm.name() for algorithm in registered().algorithms()} == ALGORITHMS
 
 
-def test_the_menu_opens_the_algorithms_by_id(package, qgis_parent, monkeypatch):
+def test_the_review_is_shown_and_hidden_and_goes_with_the_plugin(package, interface, qtbot):
+    with qtbot.waitExposed(interface.mainWindow()):
+        interface.mainWindow().show()
+    plugin = package.classFactory(interface)
+    plugin.initGui()
+    (button,) = interface.buttons
+    button.trigger()
+    (dock,) = interface.docks
+    assert dock.isVisible() and button.isChecked()
+    button.trigger()
+    assert not dock.isVisible() and not button.isChecked()
+    button.trigger()
+    dock.close()
+    assert not button.isChecked()
+    registered_keys = {action.objectName() for action in QgsGui.shortcutsManager().listActions()}
+    assert "rockGlacierReviewAccept" in registered_keys
+    plugin.unload()
+    assert interface.docks == []
+    assert not any(action.objectName().startswith("rockGlacierReview") for action in QgsGui.shortcutsManager().listActions())
+
+
+def test_the_menu_opens_the_algorithms_by_id(package, interface, monkeypatch):
     opened = []
     monkeypatch.setattr(processing, "execAlgorithmDialog", opened.append)
-    plugin = package.classFactory(Interface(qgis_parent))
+    plugin = package.classFactory(interface)
     plugin.initGui()
     for action in plugin._menu.actions():
         if action.text().endswith("…") and "engine" not in action.text():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 
 import pytest
@@ -128,7 +129,8 @@ class TestSessions:
         uid = opened.review.current
         do(opened, "accept")
         QgsProject.instance().removeMapLayer(opened.review.outlines.id())
-        qtbot.waitUntil(lambda: opened.review is None, timeout=SLOWEST_MS)
+        qtbot.waitUntil(lambda: not QgsProject.instance().mapLayers(), timeout=SLOWEST_MS)
+        assert opened.review is None
         assert opened._pages.currentWidget() is opened.start_page
         opened.open_session(path)
         assert status(opened, uid) == "accepted"
@@ -468,7 +470,9 @@ class TestJobs:
         with sqlite3.connect(tmp_path / "predicted.gpkg") as connection:
             connection.execute("CREATE TABLE changed (id INTEGER)")
         connection.close()
-        false_engine()
+        updated = tmp_path / "updated.gpkg"
+        shutil.copy(path, updated)
+        false_engine("", updated)
         dock.open_session(path)
         qtbot.waitUntil(lambda: any("Take the changed layers" in text for text in interface.texts()), timeout=SLOWEST_MS)
         self.with_button(interface, "Update").click()
