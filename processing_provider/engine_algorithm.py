@@ -200,6 +200,13 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             return True, ""
         return False, tr("{}: rasters are written as GeoTIFF; give the file the ending .tif instead of {}.").format(name, suffix)
 
+    def check_session(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> tuple[bool, str]:
+        """Whether an output is named as a review session."""
+        suffix = Path(_destination(parameters.get(name), context)).suffix.lower()
+        if suffix in ("", ".gpkg"):
+            return True, ""
+        return False, tr("{}: a review session is a GeoPackage; give the file the ending .gpkg instead of {}.").format(name, suffix)
+
     def style(self, context: QgsProcessingContext, output: str | None, style: Style) -> None:
         """Have an output styled and put in its place on the map, where QGIS loads it."""
         if output and context.willLoadLayerOnCompletion(output):
@@ -215,6 +222,11 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             raise QgsProcessingException(
                 tr("The disk of {} is full. Free some space or choose another folder.").format(folder) + " " + _still_there(path)
             )
+
+
+def session_filter() -> str:
+    """What file dialogs of a review session show."""
+    return f"{tr('Review session')} (*.gpkg)"
 
 
 def _destination(output: Any, context: QgsProcessingContext) -> str:

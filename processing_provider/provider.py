@@ -16,11 +16,16 @@ from .detect_rock_glaciers import DetectRockGlaciers
 from .estimate_area import EstimateArea
 from .export_inventory import ExportInventory
 from .fall_lines import FallLines
+from .finish_review import FinishReview
 from .import_inventory import ImportInventory
+from .merge_reviews import MergeReviews
 from .postprocess_polygons import PostprocessPolygons
 from .prepare_spectral_stack import PrepareSpectralStack
+from .prepare_training_samples import PrepareTrainingSamples
 from .split_outlines import SplitOutlines
+from .start_review import StartReview
 from .translation import tr
+from .update_review import UpdateReview
 
 ICON = str(Path(__file__).resolve().parent.parent / "resources" / "icons" / "rock_glacier.svg")
 
@@ -63,6 +68,11 @@ class RockGlacierProvider(QgsProcessingProvider):
             ExportInventory,
             FallLines,
             ImportInventory,
+            StartReview,
+            UpdateReview,
+            MergeReviews,
+            FinishReview,
+            PrepareTrainingSamples,
         ):
             self.addAlgorithm(algorithm())
         # A model knows its outputs by looking its steps up in the registry, which holds this provider only once it is added.

@@ -89,6 +89,21 @@ PARAMETERS = {
         "CONSENSUS": ("sink", None, True, False),
         "OPERATORS": ("sink", None, True, False),
     },
+    "mergereviews": {
+        "SESSIONS": ("multilayer", None, False, False),
+        "SAME_IOU": ("number", 0.95, False, False),
+        "OUTPUT": ("fileDestination", None, False, False),
+    },
+    "finishreview": {
+        "SESSION": ("file", None, False, False),
+        "FORM": ("enum", "rgik", False, False),
+        "ACCURACY": ("boolean", True, False, False),
+        "STACKS": ("multilayer", None, True, False),
+        "OPERATOR": ("string", "", True, False),
+        "IMAGERY": ("string", "", True, False),
+        "AREA_OF_INTEREST": ("source", None, True, False),
+        "FOLDER": ("folderDestination", None, False, False),
+    },
     "designsample": {
         "PREDICTED": ("source", None, False, False),
         "AREA_OF_INTEREST": ("source", None, True, False),
@@ -154,6 +169,43 @@ PARAMETERS = {
         "FIELD_MAPPING": ("matrix", None, True, True),
         "OUTPUT": ("fileDestination", None, False, False),
     },
+    "preparetrainingsamples": {
+        "STACKS": ("multilayer", None, True, False),
+        "OUTLINES": ("source", None, True, False),
+        "NEGATIVES": ("source", None, True, False),
+        "RECIPE": ("enum", "blocks", False, False),
+        "RESOLUTION": ("number", None, True, False),
+        "SIZE": ("number", None, True, False),
+        "VALIDATION_SHARE": ("number", None, True, True),
+        "BACKGROUND": ("number", None, True, True),
+        "IMAGES": ("file", None, True, True),
+        "MASKS": ("file", None, True, True),
+        "NEGATIVE_IMAGES": ("file", None, True, True),
+        "SEED": ("number", 1, False, True),
+        "OUTPUT": ("folderDestination", None, False, False),
+        "FOOTPRINTS": ("sink", None, True, False),
+        "CONTACT_SHEET": ("fileDestination", None, True, False),
+    },
+    "startreview": {
+        "PREDICTED": ("source", None, False, False),
+        "MANUAL": ("source", None, True, False),
+        "RESTRICTED": ("source", None, True, False),
+        "IMAGERY": ("raster", None, True, False),
+        "PROBABILITY": ("raster", None, True, False),
+        "DEM": ("raster", None, True, False),
+        "AREA_OF_INTEREST": ("source", None, True, False),
+        "TILE_SIZE": ("number", 2000.0, False, False),
+        "OPERATOR": ("string", "", True, False),
+        "SLIVER": ("number", 0.05, False, True),
+        "OUTPUT": ("fileDestination", None, False, False),
+    },
+    "updatereview": {
+        "SESSION": ("file", None, False, False),
+        "PREDICTED": ("source", None, True, False),
+        "MANUAL": ("source", None, True, False),
+        "PROBABILITY": ("raster", None, True, False),
+        "OUTPUT": ("fileDestination", None, False, False),
+    },
     "importinventory": {
         "INPUT": ("source", None, False, False),
         "FIELD_MAPPING": ("matrix", None, True, True),
@@ -195,6 +247,18 @@ OUTPUTS = {
         "DISAGREEMENT_COUNT": "outputNumber",
         "CONSENSUS_COUNT": "outputNumber",
     },
+    "mergereviews": {
+        "OUTPUT": "outputFile",
+        **dict.fromkeys(("COUNT", "DECIDED", "CONFLICTS", "MERGED", "ADDED"), "outputNumber"),
+    },
+    "finishreview": {
+        "FOLDER": "outputFolder",
+        **dict.fromkeys(("INVENTORY", "ACCURACY_JSON", "EFFORT_JSON", "EFFORT_TABLE"), "outputFile"),
+        **dict.fromkeys(("ACCURACY_REPORT", "EFFORT_REPORT"), "outputHtml"),
+        "SAMPLES": "outputFolder",
+        **dict.fromkeys(("KEPT", "RESTRICTED", "REJECTED", "UNDECIDED", "SAMPLES_COUNT", "MINUTES", "EDITED_SHARE"), "outputNumber"),
+        **dict.fromkeys(("PRODUCERS_ACCURACY", "USERS_ACCURACY"), "outputNumber"),
+    },
     "designsample": {
         "OUTPUT": "outputVector",
         "COUNT": "outputNumber",
@@ -222,6 +286,24 @@ OUTPUTS = {
     },
     "falllines": {"OUTPUT": "outputVector", "COUNT": "outputNumber", "WITHOUT": "outputNumber"},
     "exportinventory": {"OUTPUT": "outputFile", "COUNT": "outputNumber"},
+    "startreview": {
+        "OUTPUT": "outputFile",
+        **dict.fromkeys(("COUNT", "PREDICTED_COUNT", "MANUAL_COUNT", "RESTRICTED_COUNT", "SUSPECTS", "TILES"), "outputNumber"),
+        **dict.fromkeys(("ONE_TO_ONE", "SEVERAL_MANUAL", "SEVERAL_PREDICTED", "SEVERAL_OF_BOTH", "MISSED", "FALSE"), "outputNumber"),
+        "TILE_SIZE_USED": "outputNumber",
+    },
+    "updatereview": {
+        "OUTPUT": "outputFile",
+        **dict.fromkeys(("COUNT", "UNDECIDED", "FOUND", "LOST", "MOVED", "UNCHANGED", "DECIDED"), "outputNumber"),
+        **dict.fromkeys((f"MANUAL_{name}" for name in ("FOUND", "LOST", "MOVED", "UNCHANGED", "DECIDED")), "outputNumber"),
+        "IS_UNCHANGED": "outputBoolean",
+    },
+    "preparetrainingsamples": {
+        "OUTPUT": "outputFolder",
+        "FOOTPRINTS": "outputVector",
+        "CONTACT_SHEET": "outputFile",
+        **dict.fromkeys(("COUNT", "TRAIN", "VALIDATION", "POSITIVE", "NEGATIVE"), "outputNumber"),
+    },
     "importinventory": {
         "OUTPUT": "outputVector",
         "RESTRICTED": "outputVector",
@@ -260,9 +342,11 @@ def test_outputs(algorithm, name):
         ("detectrockglaciers", "DEVICE", ["auto", "cuda", "cpu"]),
         ("postprocesspolygons", "PERMAFROST_ACTION", ["flag", "drop"]),
         ("postprocesspolygons", "BOUNDARY", ["tiles", "probability"]),
+        ("finishreview", "FORM", ["rgik", "rgik_release", "rogi_ch", "tprogi", "rgi7", "global2026"]),
         ("exportinventory", "FORM", ["rgik", "rgik_release", "rogi_ch", "tprogi", "rgi7", "global2026"]),
         ("assessaccuracy", "MATCH_RULE", ["intersection", "overlap", "iou"]),
         ("designsample", "ALLOCATION", ["proportional", "optimal"]),
+        ("preparetrainingsamples", "RECIPE", ["blocks", "paper", "hu"]),
         (
             "postprocesspolygons",
             "PERMAFROST_PRESET",
@@ -283,7 +367,7 @@ def test_help(algorithm, name):
         assert parameter.help(), parameter.name()
     text = candidate.shortHelpString()
     assert text == html.unescape(text) and "<" not in text and "\n" not in text
-    assert candidate.tags() and candidate.groupId() in ("mapping", "inventory", "accuracy") and candidate.group()
+    assert candidate.tags() and candidate.groupId() in ("mapping", "inventory", "accuracy", "review", "training") and candidate.group()
     assert Path(QUrl(candidate.helpUrl()).toLocalFile()).is_file()
     assert Path(candidate.svgIconPath()).is_file() and not candidate.icon().isNull()
 
@@ -445,6 +529,8 @@ def test_defaults_are_those_of_the_jobs(module, algorithm):
         ("compareinventories", jobs.CompareInventoriesJob(())),
         ("designsample", jobs.DesignSampleJob("", "")),
         ("estimatearea", jobs.EstimateAreaJob("")),
+        ("mergereviews", jobs.MergeReviewsJob((), "")),
+        ("finishreview", jobs.FinishReviewJob("", "")),
     ):
         for parameter in algorithm(name).parameterDefinitions():
             if hasattr(job, parameter.name().lower()) and not parameter.isDestination() and parameter.name() != "INPUT":
