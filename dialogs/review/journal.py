@@ -79,8 +79,8 @@ class Journal:
             self._execute(f"UPDATE {form.JOURNAL} SET undone = {int(undone)} WHERE {where}")
 
     def set_saved(self, layer: str) -> None:
-        """Mark that a layer holds everything now; what was undone stays marked as undone."""
-        self._execute(f"UPDATE {form.JOURNAL} SET saved = 1 WHERE saved = 0 AND layer = {_literal(layer)}")
+        """Mark that a layer holds everything now but what was undone."""
+        self._execute(f"UPDATE {form.JOURNAL} SET saved = 1 WHERE saved = 0 AND undone = 0 AND layer = {_literal(layer)}")
 
     def unsaved(self) -> list[Change]:
         """What the layers in the file do not hold yet, in the order in which it was done."""

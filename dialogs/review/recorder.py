@@ -260,8 +260,7 @@ class Recorder:
             request.setFlags(QgsFeatureRequest.Flag.NoGeometry)
         found = {}
         for feature in source.getFeatures(request):
-            values = feature.attributes()
-            state = {name: plain(values[index]) if index < len(values) else None for name, index in indices.items()}
+            state = {name: plain(feature.attribute(index)) for name, index in indices.items()}
             if GEOMETRY in names:
                 state[GEOMETRY] = bytes(feature.geometry().asWkb()) or None
             found[feature.id()] = state

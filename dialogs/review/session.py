@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -102,10 +103,12 @@ class Review(QObject):
         self.inputs_changed: list[str] = []
         self._words: list[str] = []
         self._project, self._run = project, uuid.uuid4().hex
-        self._action, self._joined, self._told = "", 0, set()
+        self._rolling, self.discarded = "", {}
+        self._action, self._joined, self._shared, self._told = "", 0, 0, set()
         self._pending: list[Callable[[], None]] = []
         self._recorders: dict[str, Recorder] = {}
         self._uids: dict[str, dict[int, str]] = {form.OUTLINES: {}, form.RESTRICTED: {}}
+        self._fids: dict[str, int] = {}
         self._layers: dict[str, QgsMapLayer] = {}
         self._group: QgsLayerTreeGroup | None = None
         self._journal: Journal | None = None
@@ -176,7 +179,7 @@ class Review(QObject):
         """An outline with its attributes; None where there is none of this uid."""
         if uid not in self.queue:
             return None
-        feature = self.outlines.getFeature(self.queue.get(uid)["fid"])
+        feature = self.outlines.getFeature(self._fids[uid])
         return feature if feature.isValid() else None
 
     def outline(self, uid: str) -> QgsGeometry:
@@ -215,18 +218,18 @@ class Review(QObject):
                 yield layer
                 return
             raise ReviewError(tr("Another tool is in the middle of an edit. Finish it first."))
-        self._action = action
+        outer, self._action = self._action, action
         layer.beginEditCommand(text)
         try:
             yield layer
+            if self.is_open and layer.isEditCommandActive():
+                layer.endEditCommand()
         except BaseException:
             if self.is_open and layer.isEditCommandActive():
                 layer.destroyEditCommand()
-            self._action = ""
             raise
-        if self.is_open and layer.isEditCommandActive():
-            layer.endEditCommand()
-        self._action = ""
+        finally:
+            self._action = outer
 
     def accept(self, uids: Sequence[str]) -> None:
         """Into the inventory: as "edited" where the boundary was changed, as "added" where it was drawn or is a manual outline."""
@@ -290,7 +293,7 @@ class Review(QObject):
     def set_outline(self, uid: str, geometry: QgsGeometry, action: str) -> None:
         """Give an outline another boundary; its status becomes "edited" (an added one stays added)."""
         outline = self._polygons(geometry)
-        fid = self.queue.get(self._known([uid])[0])["fid"]
+        fid = self._fids[self._known([uid])[0]]
         with self.command(action, tr("Change the boundary")) as layer:
             if not layer.changeGeometry(fid, outline):
                 raise ReviewError(tr("QGIS did not take the new boundary."))
@@ -306,12 +309,17 @@ class Review(QObject):
         parts = sorted(_cut(feature.geometry(), line), key=self._area, reverse=True)
         if len(parts) < 2:
             raise ReviewError(tr("The line does not cut the outline. Begin and end it outside, and cross the outline from side to side."))
-        uids = [uid]
-        with self.command("split", tr("Split")) as layer:
-            layer.changeGeometry(feature.id(), self._polygons(parts[0]))
-            for part in parts[1:]:
-                own = {"parent": uid, "source": feature["source"], **self._decision("edited")}
-                uids.append(self._new(self._polygons(part), own, feature))
+        uids, restricted = [uid], self.restricted_outline(uid)
+        with self._together():
+            with self.command("split", tr("Split")) as layer:
+                layer.changeGeometry(feature.id(), self._polygons(parts[0]))
+                for part in parts[1:]:
+                    uids.append(self._new(self._polygons(part), {"parent": uid, **self._decision("edited")}, feature))
+            if not restricted.isEmpty():
+                for own, part in zip(uids, parts):
+                    shared = restricted.intersection(part)
+                    shared.convertGeometryCollectionToSubclass(Qgis.GeometryType.Polygon)
+                    self._set_restricted(own, shared, "split", tr("Split"))
         return uids
 
     def add(self, geometry: QgsGeometry) -> str:
@@ -327,9 +335,12 @@ class Review(QObject):
 
     def set_restricted(self, uid: str, geometry: QgsGeometry) -> None:
         """Give an outline a restricted outline; an empty geometry takes it away."""
-        fid = self._restricted_fid(self._known([uid])[0])
+        self._set_restricted(self._known([uid])[0], geometry, "restricted", tr("Restricted outline"))
+
+    def _set_restricted(self, uid: str, geometry: QgsGeometry, action: str, text: str) -> None:
+        fid = self._restricted_fid(uid)
         outline = None if geometry.isEmpty() else self._polygons(geometry)
-        with self.command("restricted", tr("Restricted outline"), self.restricted) as layer:
+        with self.command(action, text, self.restricted) as layer:
             if outline is None:
                 if fid is not None:
                     layer.deleteFeature(fid)
@@ -374,6 +385,16 @@ class Review(QObject):
         """What :meth:`redo` would do again, "" = nothing."""
         top = self._tops(lambda recorder: recorder.entries[recorder.index :][:1])
         return min(top, key=lambda pair: pair[0])[1].layer.undoStack().redoText() if top else ""
+
+    def bring_back(self) -> None:
+        """Make the edits again that the person discarded last, when QGIS asked whether to save them; ``discarded`` is empty if none."""
+        self._need_open()
+        for name, numbers in self.discarded.items():
+            self._write(partial(self._journal.set_undone, numbers, name, False))
+        self.discarded = {}
+        changes = self._journal.unsaved()
+        self._replay(changes)
+        self.changed.emit(list(dict.fromkeys(change.uid for change in changes)))
 
     # its end
 
@@ -454,15 +475,6 @@ class Review(QObject):
                     )
                 )
             self._command = self._journal.last_command()
-            self._reshaped = Counter(
-                dict(
-                    self._journal.rows(
-                        f"SELECT {{}} FROM (SELECT uid, count(*) AS n FROM {form.JOURNAL} WHERE undone = 0 AND layer = '{form.OUTLINES}' "
-                        "AND after_geometry IS NOT NULL AND (before IS NOT NULL OR action = 'split') GROUP BY uid)",
-                        ["uid", "n"],
-                    )
-                )
-            )
             self._load_layers()
             self._load_queue()
             unsaved = self._journal.unsaved()
@@ -484,6 +496,10 @@ class Review(QObject):
         self.is_open = True
         if unsaved:
             self._replay(unsaved)
+            count = len({change.command for change in unsaved})
+            self._words.append(
+                tr("QGIS ended without closing the session. {} edits were restored from its journal; none is lost.").format(count)
+            )
         self._look_at_inputs()
         self.current = self.settings.get("current", "")
         if self.current not in self.queue:
@@ -603,8 +619,14 @@ class Review(QObject):
             row[place] = area
             del row[len(COLUMNS) :]
         self.queue = Queue(rows)
+        reshaped = (
+            f"SELECT {{}} FROM (SELECT uid, count(*) AS n FROM {form.JOURNAL} WHERE undone = 0 AND layer = '{form.OUTLINES}' "
+            "AND after_geometry IS NOT NULL AND (before IS NOT NULL OR action = 'split') GROUP BY uid)"
+        )
+        self._reshaped = Counter(dict(self._journal.rows(reshaped, ["uid", "n"])))
         uid, fid = COLUMNS.index("uid"), COLUMNS.index("fid")
         self._uids[form.OUTLINES] = {row[fid]: row[uid] for row in rows}
+        self._fids = {row[uid]: row[fid] for row in rows}
         if len({row[uid] for row in rows}) != len(rows) or any(not row[uid] for row in rows):
             raise ReviewError(tr("{}: several outlines have the same uid. The file was changed outside of the review.").format(self.path))
         key = self._journal.layer_columns(form.RESTRICTED)[0]
@@ -701,6 +723,8 @@ class Review(QObject):
     def _listen(self, layer: QgsVectorLayer, name: str) -> None:
         layer.committedFeaturesAdded.connect(lambda _layer, features: self._follow_ids(name, features))
         layer.afterCommitChanges.connect(lambda: self._committed(name))
+        layer.beforeRollBack.connect(lambda: self._rolled_back(name))
+        layer.afterRollBack.connect(lambda: self._rolled_back(""))
         layer.editingStopped.connect(lambda: QTimer.singleShot(0, self._resume))
 
     def _follow_ids(self, name: str, features: Iterable[QgsFeature]) -> None:
@@ -712,6 +736,7 @@ class Review(QObject):
             uid = feature[OUTLINE_FIELD]
             uids[feature.id()] = uid
             if name == form.OUTLINES and uid in self.queue:
+                self._fids[uid] = feature.id()
                 self.queue.update(uid, fid=feature.id())
 
     def _committed(self, name: str) -> None:
@@ -721,21 +746,24 @@ class Review(QObject):
         self._recorders[name].committed()
         self.changed.emit([])
 
+    def _rolled_back(self, name: str) -> None:
+        self._rolling = name
+
     def _resume(self) -> None:
         """The person has switched editing off; what they saved is saved, what they discarded is undone."""
         if not self.is_open:
             return
         for layer in (self.outlines, self.restricted):
             if not layer.isEditable():
-                self._recorders[form.OUTLINES if layer is self.outlines else form.RESTRICTED].committed()
+                next(one for one in self._recorders.values() if one.layer is layer).committed()
                 if not layer.startEditing():
                     self.said.emit(tr("{} can be edited no more. The session is closed.").format(layer.name()), Qgis.MessageLevel.Critical)
                     self.close()
                     return
-                self.said.emit(
-                    tr("Editing of {} is on again: a review needs it. Close the review to end it.").format(layer.name()),
-                    Qgis.MessageLevel.Info,
-                )
+                words = tr("Editing of {} is on again: a review needs it. Close the review to end it.").format(layer.name())
+                if self.discarded:
+                    words += " " + tr("What was discarded can be brought back until the review is closed.")
+                self.said.emit(words, Qgis.MessageLevel.Info)
         self.changed.emit([])
 
     def _judge_shape(self, fid: int) -> None:
@@ -747,18 +775,14 @@ class Review(QObject):
     def _mark_edited(self, fids: list[int]) -> None:
         uids = self._uids[form.OUTLINES]
         status = {fid: self.queue.get(uids[fid])["status"] for fid in fids}
-        self._set(
-            [uids[fid] for fid in fids], lambda uid: self._decision("added" if status[self.queue.get(uid)["fid"]] == "added" else "edited")
-        )
+        self._set([uids[fid] for fid in fids], lambda uid: self._decision("added" if status[self._fids[uid]] == "added" else "edited"))
 
     def _record(self, recorder: Recorder, entry: Entry, touches: list[Touch]) -> None:
         """A command is done: into the journal with it."""
-        name = form.OUTLINES if recorder is self._recorders[form.OUTLINES] else form.RESTRICTED
-        if self._joined:
-            number = self._joined
-        else:
-            self._command += 1
-            number = self._command
+        name = self._name_of(recorder)
+        number = self._joined or self._shared
+        if not number:
+            number = self._command = self._command + 1
         entry.commands.append(number)
         amends = {} if self._joined else self._amends(touches, name)
         seconds: float | None = self._seconds()
@@ -767,10 +791,11 @@ class Review(QObject):
             if touch.fid in self._told:
                 continue
             uid = self._uid_of(touch, name)
+            shapes = [(state or {}).get(GEOMETRY) for state in (touch.before, touch.after)]
             changes.append(
                 Change(
                     number, at, self.operator, self._run, name, uid, self._action_of(touch, name), seconds,
-                    _attributes(touch.before), _attributes(touch.after), (touch.before or {}).get(GEOMETRY), (touch.after or {}).get(GEOMETRY),
+                    _attributes(touch.before), _attributes(touch.after), *shapes,
                 )
             )  # fmt: skip
             seconds = None
@@ -794,9 +819,11 @@ class Review(QObject):
 
     def _record_move(self, recorder: Recorder, entries: list[Entry], touches: list[Touch], undone: bool) -> None:
         """Commands were undone or redone."""
-        name = form.OUTLINES if recorder is self._recorders[form.OUTLINES] else form.RESTRICTED
+        name = self._name_of(recorder)
         numbers = [number for entry in entries for number in entry.commands]
         self._write(lambda: self._journal.set_undone(numbers, name, undone))
+        if self._rolling == name and numbers:
+            self.discarded[name] = numbers
         if name == form.OUTLINES:
             for touch in touches:
                 if touch.before is not None and touch.after is not None and GEOMETRY in touch.after:
@@ -814,6 +841,18 @@ class Review(QObject):
                 stack = recorder.layer.undoStack()
                 (stack.undo if undone else stack.redo)()
 
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Commands in the block have one number in the journal, and are undone together."""
+        self._shared = self._command = self._command + 1
+        try:
+            yield
+        finally:
+            self._shared = 0
+
+    def _name_of(self, recorder: Recorder) -> str:
+        return form.OUTLINES if recorder.layer is self.outlines else form.RESTRICTED
+
     def _amends(self, touches: list[Touch], name: str) -> dict[int, dict[str, Any]]:
         """What is still due to features that tools or plugins made or changed, by feature; a new one's uid is seen to at once."""
         amends: dict[int, dict[str, Any]] = {}
@@ -825,7 +864,7 @@ class Review(QObject):
                 if name == form.RESTRICTED:
                     if not own:
                         wanted = {OUTLINE_FIELD: self.current}
-                elif not own or known.get(touch.fid, own) != own or (own in self.queue and self.queue.get(own)["fid"] != touch.fid):
+                elif not own or known.get(touch.fid, own) != own or (own in self.queue and self._fids[own] != touch.fid):
                     wanted = {OUTLINE_FIELD: str(uuid.uuid4())}
                 if name == form.OUTLINES and not self._action:
                     due = self._due_to(touch, touches)
@@ -877,6 +916,7 @@ class Review(QObject):
                 uid = uids.get(touch.fid, "")
                 if name == form.OUTLINES and uid in self.queue:
                     self.queue.remove(uid)
+                    del self._fids[uid]
                 continue
             uid = uids.setdefault(touch.fid, touch.after.get(OUTLINE_FIELD) or "")
             if name != form.OUTLINES:
@@ -887,6 +927,7 @@ class Review(QObject):
                 values["name"] = next((str(plain(feature[field])) for field in NAMED_BY if _filled(feature, field)), None)
             if GEOMETRY in touch.after:
                 values["area_km2"] = self._area(_geometry(touch.after[GEOMETRY])) / 1e6
+            self._fids[uid] = touch.fid
             if uid in self.queue:
                 self.queue.update(uid, fid=touch.fid, **values)
             else:
@@ -965,7 +1006,7 @@ class Review(QObject):
         """Write attributes by name; the old ones are told to QGIS, which otherwise looks for each by itself when it is undone."""
         layer = self.outlines
         fields = layer.fields()
-        wanted = {self.queue.get(uid)["fid"]: values_of(uid) for uid in uids}
+        wanted = {self._fids[uid]: values_of(uid) for uid in uids}
         names = {name: fields.lookupField(name) for values in wanted.values() for name in values}
         request = QgsFeatureRequest().setFilterFids(list(wanted)).setSubsetOfAttributes(list(names.values()))
         request.setFlags(QgsFeatureRequest.Flag.NoGeometry)

@@ -281,11 +281,15 @@ def test_split(review: Any, error: type[Exception]) -> None:
     )
     assert review.queue.get(uid)["status"] == "edited"
     assert queue_agrees(review)
+    restricted = [review.restricted_outline(own).area() for own in uids]
+    assert restricted == pytest.approx([160 * (120 - 20), 160 * (80 - 20)])
     with pytest.raises(error, match="does not cut"):
         review.split(uid, QgsGeometry.fromWkt(f"LINESTRING({LEFT} {TOP}, {LEFT + 10} {TOP})"))
     review.undo()
     assert review.queue.total == 16
     assert review.outline(uid).area() == pytest.approx(area)
+    assert review.restricted_outline(uid).area() == pytest.approx(160 * 160)
+    assert review.undo_text() == ""
     review.redo()
     assert review.queue.get(uids[1])["status"] == "edited"
 
@@ -443,7 +447,7 @@ def test_native_drawing_and_paste(review: Any) -> None:
     layer.beginEditCommand("Feature added")
     layer.addFeature(drawn)
     layer.endEditCommand()
-    (new,) = [uid for uid in review.told[-1]]
+    (new,) = review.told[-1]
     row = review.feature(new)
     assert (row["status"], row["source"], row["relation"], row["reviewer"]) == ("added", "added", "added", "anna")
     assert row["reviewed_at"].startswith("20")
@@ -513,9 +517,16 @@ def test_person_discards_or_saves_by_qgis(review: Any) -> None:
     assert review.outlines.isEditable()
     assert review.queue.get(second)["status"] == "unreviewed"
     assert [(row[1], row[3]) for row in journal(review.path)] == [("accept", 0), ("reject", 1)]
+    assert len(review.texts) == 2
+    assert review.discarded
+    review.save()
+    review.bring_back()
+    assert review.queue.get(second)["status"] == "rejected"
+    assert [(row[1], row[3], row[4]) for row in journal(review.path)] == [("accept", 0, 1), ("reject", 0, 1)]
+    assert not review.discarded
+    assert queue_agrees(review)
     review.accept([second])
     assert review.queue.get(second)["status"] == "accepted"
-    assert len(review.texts) == 2
 
 
 # accidents
@@ -753,9 +764,9 @@ def test_degrees(open_review: Callable[..., Any], tmp_path: Path, monkeypatch: p
     from osgeo import ogr  # noqa: PLC0415
 
     def box(left: float, bottom: float) -> Any:
-        return ogr.CreateGeometryFromWkt(
-            f"POLYGON(({left} {bottom}, {left + 0.004} {bottom}, {left + 0.004} {bottom + 0.004}, {left} {bottom + 0.004}, {left} {bottom}))"
-        )
+        corners = ((0, 0), (0.004, 0), (0.004, 0.004), (0, 0.004), (0, 0))
+        ring = ", ".join(f"{left + x} {bottom + y}" for x, y in corners)
+        return ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))")
 
     places = ((86.0, 28.0), (88.9, 30.9), (79.0, 33.0))
     rows = [
