@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from qgis.core import QgsProject, QgsProviderRegistry, QgsProviderSublayerDetails
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
@@ -57,10 +58,30 @@ class FinishDialog(JobDialog):
         self.bar.run(tr("Writing inventory and reports"), job, self._done, self.tell)
 
     def _done(self, result: dict[str, Any], warnings: list[str]) -> None:
-        folder = self._folder.filePath()
-        self.tell("\n".join([tr("Inventory and reports are in {}.").format(folder), *warnings]))
-        self.offer_file(tr("Open folder"), folder)
-        self._result = result
+        text = tr("{} outlines are in the inventory, {} were rejected.").format(result["kept"], result["rejected"])
+        if result["samples_count"]:
+            text += " " + tr("{} training samples were cut.").format(result["samples_count"])
+        self.tell("\n".join([text, *warnings]))
+        self.offer(tr("Load inventory"), lambda: load_inventory(Path(result["inventory"])))
+        for name, button in (
+            ("accuracy_report", tr("Accuracy report")),
+            ("effort_report", tr("Effort report")),
+            ("folder", tr("Open folder")),
+        ):
+            if result[name]:
+                self.offer_file(button, result[name])
+
+
+def load_inventory(path: Path) -> None:
+    """All layers of an inventory, in a group on top of the project."""
+    project, options = QgsProject.instance(), QgsProviderSublayerDetails.LayerOptions(QgsProject.instance().transformContext())
+    group = project.layerTreeRoot().insertGroup(0, tr("Inventory {}").format(path.parent.name))
+    for details in QgsProviderRegistry.instance().querySublayers(str(path)):
+        layer = details.toLayer(options)
+        layer.setName(details.name())
+        layer.loadDefaultStyle()
+        project.addMapLayer(layer, False)
+        group.addLayer(layer)
 
 
 def _explanation(review: Review) -> str:

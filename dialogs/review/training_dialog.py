@@ -78,6 +78,7 @@ class JobDialog(QDialog):
     def __init__(self, review: Review, title: str, explanation: str, run_text: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review = review
+        self._offers: list[QPushButton] = []
         review.closed.connect(self.reject)
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -109,6 +110,8 @@ class JobDialog(QDialog):
         raise NotImplementedError
 
     def _try_to_start(self) -> None:
+        while self._offers:
+            self.buttons.removeButton(self._offers.pop())
         try:
             self.start()
         except ReviewError as error:
@@ -127,7 +130,8 @@ class JobDialog(QDialog):
     def offer(self, text: str, do: Callable[[], None]) -> None:
         """A further button."""
         button = self.buttons.addButton(text, QDialogButtonBox.ButtonRole.ActionRole)
-        button.clicked.connect(do)
+        button.clicked.connect(lambda _checked=False: do())
+        self._offers.append(button)
 
     def offer_file(self, text: str, path: str) -> None:
         """A button that opens a file or folder with the program that the system has for it."""
@@ -178,8 +182,9 @@ class TrainingDialog(JobDialog):
             contact_sheet=str(folder / "contact_sheet.png"),
         )
 
-        def done(_result: dict[str, Any], warnings: list[str]) -> None:
-            self.tell("\n".join([tr("The training data are in {}.").format(folder), *warnings]))
+        def done(result: dict[str, Any], warnings: list[str]) -> None:
+            counts = tr("{} samples of rock glaciers, {} of background.").format(result["positive"], result["negative"])
+            self.tell("\n".join([counts, *warnings]))
             self.offer_file(tr("Look at the samples"), str(folder / "contact_sheet.png"))
             self.offer_file(tr("Open folder"), str(folder))
 
