@@ -50,6 +50,9 @@ IN_WORDS = {
     **{name: name.upper() for name in ("tp", "fp", "fn", "tn", "f1", "mcc")},
     "iou": "IoU",
     "miou": "mIoU",
+    "in_bulk": "Decided in bulk",
+    "area_change_percent": "Change of area",
+    "moved_m": "Boundary moved",
 }
 """What figures are called in the report; others by their keys."""
 

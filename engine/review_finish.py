@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from engine.assess import assess
-from engine.columns import Column, column_of, first_known, numbers, texts, where
+from engine.columns import Column, column_of, first_known, is_null, numbers, texts, where
 from engine.effort import effort
 from engine.inventory import export_inventory
 from engine.outputs import made_folder, whole_set, written_json
@@ -143,11 +143,15 @@ def _measurable(layer: PolygonLayer, what: str, reporter: Reporter) -> PolygonLa
 
 
 def _working_ids(kept: PolygonLayer) -> Column:
-    """What each outline (n,) is called in the layer it came from; by its uid where that is not unique or not known."""
+    """What each outline (n,) is called in the layer it came from, each name once, predicted and undivided outlines first; others by uid."""
     given, uids = texts(column_of(kept, "source_id")), texts(column_of(kept, "uid"))
-    names, count = np.unique(given.astype(str), return_counts=True)
-    given[~np.isin(given.astype(str), names[count == 1])] = None
-    return first_known(given, uids)
+    others, parts = texts(column_of(kept, "source")) != "predicted", ~is_null(column_of(kept, "parent"))
+    names, taken = uids.copy(), set(uids)
+    for index in np.lexsort((parts, others)):
+        if given[index] is not None and given[index] not in taken:
+            names[index] = given[index]
+            taken.add(given[index])
+    return names
 
 
 def _export(

@@ -15,7 +15,7 @@ from qgis.core import (
 )
 
 from ..jobs import MergeReviewsJob
-from .engine_algorithm import EngineAlgorithm, Parameters
+from .engine_algorithm import EngineAlgorithm, Parameters, session_filter
 from .translation import tr
 
 
@@ -69,7 +69,7 @@ class MergeReviews(EngineAlgorithm):
             decimals=2,
         )
         self.ask_for(
-            QgsProcessingParameterFileDestination(self.OUTPUT, tr("Merged session"), f"{tr('Review session')} (*.gpkg)"),
+            QgsProcessingParameterFileDestination(self.OUTPUT, tr("Merged session"), session_filter()),
             tr("Opened in the review dock like any other; its filter for conflicts shows what is to be settled."),
         )
         for name, label in zip(
@@ -89,7 +89,7 @@ class MergeReviews(EngineAlgorithm):
         fine, message = super().checkParameterValues(parameters, context)
         if fine and len(self.parameterAsFileList(parameters, self.SESSIONS, context)) < 2:
             return False, tr("SESSIONS: two or more sessions are needed.")
-        return fine, message
+        return self.check_session(parameters, self.OUTPUT, context) if fine else (fine, message)
 
     def processAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run the job."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,22 @@ from rasterio.transform import from_origin
 
 from engine import review_finish
 from engine.errors import Cancelled, EngineError
+from engine.outputs import whole_file
 from engine.parameters import check_job
 from engine.prepare import spectral_stack
 from engine.reporting import SilentReporter
+from engine.review_file import write_session
 from engine.review_finish import finish_review
-from engine.vectors import read_polygons, read_table
-from jobs import STACK_BANDS, FinishReviewJob
-from tests.engine.reviews import UTM, Review, box
+from engine.review_start import start_review
+from engine.vectors import PolygonLayer, read_polygons, read_table, write_polygons
+from jobs import STACK_BANDS, FinishReviewJob, StartReviewJob
+from tests.engine.reviews import UTM, Review, box, read
 from tests.engine.scenes import mountains, write_raster
 
 OURS = {"inventory.gpkg", "accuracy.html", "accuracy.json", "effort.html", "effort.json", "effort.csv"}
 
 
-@pytest.fixture
-def review() -> Review:
+def reviewed() -> Review:
     """Accepted, edited, uncertain, rejected, undecided predictions, a manual outline that was taken, and a restricted outline."""
     review = Review(operator="Ada")
     for number, uid in enumerate(("accepted", "edited", "uncertain", "rejected", "waiting")):
@@ -41,6 +44,11 @@ def review() -> Review:
     review.add("Ada", "taken", box(3000, 0), source="manual", source_id="m1", status="added")
     review.restrict("Ada", "accepted", box(20, 20, 160, 160))
     return review
+
+
+@pytest.fixture
+def review() -> Review:
+    return reviewed()
 
 
 Finish = Callable[..., dict[str, Any]]
@@ -58,22 +66,39 @@ def finish(review: Review, tmp_path: Path) -> Finish:
     return finished
 
 
+@dataclass
+class Outcome:
+    """A finished session, made once for the tests that only look at it."""
+
+    result: dict[str, Any]
+    reporter: SilentReporter
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    folder = tmp_path_factory.mktemp("review")
+    reporter = SilentReporter()
+    path = reviewed().write(folder / "review.gpkg")
+    job = FinishReviewJob(path, str(folder / "finished"), operator="Cem", imagery="PlanetScope 2024-08-01")
+    return Outcome(finish_review(job, reporter), reporter, folder / "finished")
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
 class TestOutputs:
-    def test_what_is_written(self, finish, tmp_path):
-        reporter = SilentReporter()
-        result = finish(reporter)
-        assert names(tmp_path / "finished") == OURS == {Path(file).name for file in result["files"]}
+    def test_what_is_written(self, outcome):
+        result, reporter = outcome.result, outcome.reporter
+        assert names(outcome.folder) == OURS == {Path(file).name for file in result["files"]}
         assert (result["kept"], result["restricted"], result["rejected"], result["undecided"]) == (4, 1, 1, 1)
         assert result["samples"] is None and result["samples_count"] is None and result["minutes"] == 1
         assert result["edited_share"] == pytest.approx(1 / 3)
         assert [code for code, _ in reporter.warnings] == ["undecided"] and "1 of 6" in reporter.warnings[0][1]
 
-    def test_the_inventory(self, finish):
-        result = finish(operator="Cem", imagery="PlanetScope 2024-08-01")
+    def test_the_inventory(self, outcome):
+        result = outcome.result
         outlines = read_polygons(result["inventory"], "GO")
         fields = outlines.fields
         rows = dict(zip(zip(fields["WorkingID"], fields["Out.Type"], strict=True), range(len(outlines)), strict=True))
@@ -88,8 +113,8 @@ class TestOutputs:
         of_working = {working: index for index, working in enumerate(markers["WorkingID"])}
         assert markers["Acti.Cl."][of_working["accepted"]] == "Relict" and markers["Comment"][of_working["accepted"]] == "old"
 
-    def test_the_prediction_is_held_against_what_was_decided(self, finish):
-        result = finish()
+    def test_the_prediction_is_held_against_what_was_decided(self, outcome):
+        result = outcome.result
         numbers = json.loads(Path(result["accuracy_json"]).read_text(encoding="utf-8"))
         assert numbers["inputs"]["predicted"]["count"] == 4 and numbers["inputs"]["reference"]["count"] == 4
         assert {kind: entry["components"] for kind, entry in numbers["correspondences"]["by_kind"].items() if entry["components"]} == {
@@ -99,8 +124,8 @@ class TestOutputs:
         assert (result["producers_accuracy"], result["users_accuracy"]) == (0.75, 0.75)
         assert "review as reviewed.gpkg" in Path(result["accuracy_report"]).read_text(encoding="utf-8")
 
-    def test_the_effort(self, finish):
-        result = finish()
+    def test_the_effort(self, outcome):
+        result = outcome.result
         numbers = json.loads(Path(result["effort_json"]).read_text(encoding="utf-8"))
         assert numbers["session"]["file"] == "review.gpkg" and numbers["outlines"]["decided"] == 5
         table = read_table(result["effort_table"])
@@ -115,9 +140,9 @@ class TestOutputs:
     def test_with_samples(self, finish, tmp_path):
         place = {"transform": from_origin(499_000, 3_002_000, 10, 10), "crs": UTM.to_wkt(), "names": STACK_BANDS, "nodata": np.nan}
         stack = write_raster(tmp_path / "stack.tif", spectral_stack(mountains(300, 500)), **place)
-        result = finish(stacks=(str(stack),))
+        result = finish(stacks=(str(stack),), accuracy=False)
         folder = tmp_path / "finished" / "samples"
-        assert names(tmp_path / "finished") == OURS | {"samples"}
+        assert names(tmp_path / "finished") == OURS - {"accuracy.html", "accuracy.json"} | {"samples"}
         assert result["samples"] == str(folder) and result["samples_count"] > 0 and (folder / "contact_sheet.png").is_file()
 
     def test_nothing_decided(self, tmp_path):
@@ -132,15 +157,48 @@ class TestOutputs:
         review.outline("accepted")["geometry"] = shapely.Polygon([(5e5, 3e6), (5e5 + 99, 3e6 + 99), (5e5 + 99, 3e6), (5e5, 3e6 + 99)])
         review.outline("uncertain")["geometry"] = None
         reporter = SilentReporter()
-        result = finish_review(FinishReviewJob(review.write(tmp_path / "review.gpkg"), str(tmp_path / "finished")), reporter)
+        job = FinishReviewJob(review.write(tmp_path / "review.gpkg"), str(tmp_path / "finished"), accuracy=False)
+        result = finish_review(job, reporter)
         assert result["kept"] == 3
         assert any("1 outlines were invalid and were repaired, 1 without an area" in text for _, text in reporter.warnings)
+
+    def test_names_that_several_outlines_have(self, tmp_path):
+        review = Review()
+        review.predict("p", box(0, 0), source_id="1")
+        review.do("Ada", "split", "p", geometry=box(0, 0, 100), status="edited")
+        review.add("Ada", "part", box(100, 0, 100), source="predicted", source_id="1", parent="p", status="edited")
+        review.add("Ada", "m", box(900, 0), source="manual", source_id="1")
+        job = FinishReviewJob(review.write(tmp_path / "review.gpkg"), str(tmp_path / "finished"), accuracy=False)
+        reporter = SilentReporter()
+        finish_review(job, reporter)
+        fields = read_polygons(tmp_path / "finished" / "inventory.gpkg", "GO").fields
+        assert dict(zip(fields["WorkingID"], fields["Method"], strict=True)) == {
+            **{"1": "model-edited", "part": "model-edited", "m": "manual"}
+        }
+        assert reporter.warnings == []
+
+    def test_a_session_that_was_started(self, tmp_path):
+        for name, outlines in (("predicted", [box(0, 0), box(600, 0)]), ("manual", [box(10, 0), box(3000, 0)])):
+            write_polygons(tmp_path / f"{name}.gpkg", PolygonLayer(np.array(outlines, dtype=object), UTM), name)
+        paths = {name: str(tmp_path / f"{name}.gpkg") for name in ("predicted", "manual")}
+        job = StartReviewJob(paths["predicted"], str(tmp_path / "review.gpkg"), manual=paths["manual"], operator="Ada")
+        start_review(job, SilentReporter())
+        session = read(job.output)
+        fields = session.outlines.fields
+        fields["status"][:] = np.where(fields["source"] == "manual", "added", "accepted")
+        with whole_file(job.output) as place:
+            write_session(place, session)
+        result = finish_review(FinishReviewJob(job.output, str(tmp_path / "finished"), operator="Ada"), SilentReporter())
+        assert (result["kept"], result["undecided"], result["users_accuracy"]) == (3, 0, 1.0)
+        assert result["producers_accuracy"] == pytest.approx(2 / 3) and result["minutes"] is None
+        fields = read_polygons(result["inventory"], "GO").fields
+        assert list(fields["Method"]) == ["model", "model", "manual"] and set(fields["Operator"]) == {"Ada"}
 
 
 class TestAllOrNothing:
     def test_the_session_stays_as_it_is(self, finish, tmp_path):
         before = hashlib.sha256((tmp_path / "review.gpkg").read_bytes()).hexdigest()
-        finish()
+        finish(accuracy=False)
         assert hashlib.sha256((tmp_path / "review.gpkg").read_bytes()).hexdigest() == before
         assert names(tmp_path) == {"review.gpkg", "finished"}
 
@@ -149,8 +207,8 @@ class TestAllOrNothing:
         for name in ("notes.txt", "effort.html"):
             (tmp_path / "finished" / name).write_text("mine", encoding="utf-8")
         reporter = SilentReporter()
-        finish(reporter)
-        assert names(tmp_path / "finished") == OURS | {"notes.txt"}
+        finish(reporter, accuracy=False)
+        assert names(tmp_path / "finished") == OURS - {"accuracy.html", "accuracy.json"} | {"notes.txt"}
         assert (tmp_path / "finished" / "notes.txt").read_text(encoding="utf-8") == "mine"
         assert any("effort.html" in text and "inventory.gpkg" not in text and "replaced" in text for text in reporter.infos)
 
@@ -166,14 +224,14 @@ class TestAllOrNothing:
         assert names(tmp_path) == {"review.gpkg"}
 
     def test_one_part_fails_over_an_earlier_result(self, finish, tmp_path, monkeypatch):
-        finish()
+        finish(accuracy=False)
         before = {path.name: path.read_bytes() for path in (tmp_path / "finished").iterdir()}
         with pytest.raises(EngineError):
-            finish(stacks=(str(tmp_path / "no stack.tif"),))
+            finish(stacks=(str(tmp_path / "no stack.tif"),), accuracy=False)
         assert {path.name: path.read_bytes() for path in (tmp_path / "finished").iterdir()} == before
 
     def test_cancelled_at_any_time_it_leaves_nothing(self, finish, tmp_path):
-        for calls in (1, 3, 6, 9, 14):
+        for calls in (1, 4, 7):
             with pytest.raises(Cancelled):
                 finish(SilentReporter(cancel_after=calls))
             assert names(tmp_path) == {"review.gpkg"}
