@@ -76,7 +76,9 @@ def lacking() -> str:
     return " and ".join(program for program in ("qgis", "Xvfb") if shutil.which(program) is None)
 
 
-def run_in_qgis(script: Path, order: dict[str, Any], folder: Path, longest_s: float, settings: str = "") -> tuple[bool, str]:
+def run_in_qgis(
+    script: Path, order: dict[str, Any], folder: Path, longest_s: float, settings: str = "", variables: dict[str, str] | None = None
+) -> tuple[bool, str]:
     """Start QGIS in a throw-away profile with a script as its start-up script.
 
     Parameters
@@ -84,9 +86,11 @@ def run_in_qgis(script: Path, order: dict[str, Any], folder: Path, longest_s: fl
     order
         What the script is to do; anything that JSON holds.
     folder
-        An empty folder for profile and report.
+        For profile and report; empty at first, then the same profile is used again.
     settings
-        Further lines of the profile's QGIS3.ini.
+        Further lines of a new profile's QGIS3.ini.
+    variables
+        Of QGIS's environment, besides this one's.
 
     Returns
     -------
@@ -110,7 +114,7 @@ def run_in_qgis(script: Path, order: dict[str, Any], folder: Path, longest_s: fl
         command = ["qgis", "--profiles-path", str(folder), "--noversioncheck", "--nologo", "--code", str(start)]
         # QGIS's Python looks for its home by the first python3 on the path; one of pyenv or conda would mislead it
         path = f"{Path(str(shutil.which('qgis'))).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb"}
+        environment = {**os.environ, "PATH": path, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", **(variables or {})}
         environment.pop("QGIS_CUSTOM_CONFIG_PATH", None)
         ended = subprocess.run(
             command, env=environment, check=False, timeout=longest_s, stdin=subprocess.DEVNULL, capture_output=True, text=True
