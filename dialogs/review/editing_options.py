@@ -27,10 +27,11 @@ class EditingOptions:
     def __init__(self, project: QgsProject, iface: Any | None = None) -> None:
         self._project, self._iface = project, iface
         self._snapping = QgsSnappingConfig(project.snappingConfig())
+        self._by_layer = {layer.id(): own for layer, own in self._snapping.individualLayerSettings().items()}
+        self._snapping.clearIndividualLayerSettings()  # it holds bare pointers: a layer that goes would be a crash
         self._topological = project.topologicalEditing()
         self._avoid_mode = project.avoidIntersectionsMode()
         self._avoid_layers = [layer.id() for layer in project.avoidIntersectionsLayers()]
-        self._was_dirty = project.isDirty()
         self._layer = iface.activeLayer() if iface is not None else None
         self._tool = iface.mapCanvas().mapTool() if iface is not None else None
         self._is_kept = True
@@ -43,13 +44,12 @@ class EditingOptions:
 
     def edit(self, layer: QgsVectorLayer, others: tuple[QgsVectorLayer, ...] = ()) -> None:
         """What editing a boundary needs: ``layer`` is current, the pointer snaps to its boundaries and those of ``others``."""
-        snapping = QgsSnappingConfig(self._snapping)
+        snapping = self._snapping_now()
         snapping.setEnabled(True)
         snapping.setMode(Qgis.SnappingMode.AdvancedConfiguration)
         kinds = Qgis.SnappingTypes(Qgis.SnappingType.Vertex | Qgis.SnappingType.Segment)
-        for known in snapping.individualLayerSettings():
-            own = snapping.individualLayerSettings(known)
-            own.setEnabled(known in (layer, *others))
+        for known, own in snapping.individualLayerSettings().items():
+            own.setEnabled(False)
             snapping.setIndividualLayerSettings(known, own)
         for wanted in (layer, *others):
             settings = QgsSnappingConfig.IndividualLayerSettings(True, kinds, TOLERANCE_PIXELS, QgsTolerance.UnitType.Pixels, 0.0, 0.0)
@@ -63,21 +63,11 @@ class EditingOptions:
         if not self._is_kept:
             return
         self._is_kept = False
-        snapping = QgsSnappingConfig(self._snapping)
-        here = {layer.id() for layer in self._project.mapLayers().values()}
-        current = self._project.snappingConfig()
-        fresh = {layer: current.individualLayerSettings(layer) for layer in current.individualLayerSettings()}
-        kept = {layer: own for layer, own in snapping.individualLayerSettings().items() if not sip.isdeleted(layer) and layer.id() in here}
-        snapping.clearIndividualLayerSettings()
-        for layer, own in {**fresh, **kept}.items():
-            snapping.setIndividualLayerSettings(layer, own)
-        self._project.setSnappingConfig(snapping)
+        self._project.setSnappingConfig(self._snapping_now())
         self._project.setTopologicalEditing(self._topological)
         self._project.setAvoidIntersectionsMode(self._avoid_mode)
         layers = [self._project.mapLayer(name) for name in self._avoid_layers]
         self._project.setAvoidIntersectionsLayers([layer for layer in layers if isinstance(layer, QgsVectorLayer)])
-        if not self._was_dirty:
-            self._project.setDirty(False)
         if self._iface is None:
             return
         if _is_here(self._layer) and self._project.mapLayer(self._layer.id()) is not None:
@@ -87,6 +77,13 @@ class EditingOptions:
             canvas.setMapTool(self._tool)
         elif self._tool is None and canvas.mapTool() is not None:
             canvas.unsetMapTool(canvas.mapTool())
+
+    def _snapping_now(self) -> QgsSnappingConfig:
+        """Snapping as it was, for the layers that are in the project now; those that were not there then keep their own."""
+        snapping = QgsSnappingConfig(self._snapping)
+        for layer, own in self._project.snappingConfig().individualLayerSettings().items():
+            snapping.setIndividualLayerSettings(layer, self._by_layer.get(layer.id(), own))
+        return snapping
 
 
 def _is_here(thing: QgsMapLayer | Any | None) -> bool:
