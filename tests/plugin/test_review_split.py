@@ -115,6 +115,14 @@ def test_the_keys_of_a_drawing_tool(session, start_tool, qgis_canvas, no_engine)
     assert review.outline(review.current).area() == pytest.approx(100 * 200, rel=0.03)
 
 
+def test_a_drawn_line_may_be_a_little_short(session, start_tool, qgis_canvas, no_engine):
+    review = session()
+    start_tool(review)
+    draw(qgis_canvas, (100, 8), (100, 190))
+    press(qgis_canvas, Qt.Key.Key_Return)
+    assert review.outline(review.current).area() == pytest.approx(100 * 200, rel=0.03)
+
+
 def test_a_line_that_does_not_cut_is_said_and_changes_nothing(session, start_tool, qgis_canvas, no_engine, qtbot):
     review = session()
     before = areas(review)
