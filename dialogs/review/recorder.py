@@ -38,6 +38,14 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def geometry_of(wkb: bytes | None) -> QgsGeometry:
+    """A geometry from well-known binary; empty from None."""
+    geometry = QgsGeometry()
+    if wkb:
+        geometry.fromWkb(wkb)
+    return geometry
+
+
 @dataclass
 class Touch:
     """A feature before and after a command; of one that stayed only what changed, None = not there."""
@@ -68,7 +76,8 @@ class Recorder:
     on_moved
         Called when commands were undone or redone, with their entries, what that touched, whether undone, and the recorder.
     on_shape
-        Called within a running command, at the first change of a feature's geometry, with its id.
+        Called within a running command when a feature's geometry changes, with its id and its geometry before the command and now,
+        until it says that it has seen enough of this feature.
     """
 
     def __init__(
@@ -76,7 +85,7 @@ class Recorder:
         layer: QgsVectorLayer,
         on_command: Callable[[Recorder, Entry, list[Touch]], None],
         on_moved: Callable[[Recorder, list[Entry], list[Touch], bool], None],
-        on_shape: Callable[[int], None] = lambda _fid: None,
+        on_shape: Callable[[int, QgsGeometry, QgsGeometry], bool] = lambda *_: True,
     ) -> None:
         self.layer = layer
         self.entries: list[Entry] = []
@@ -86,8 +95,8 @@ class Recorder:
         self._known: dict[int, State | None] = {}  # of features that are not as the file has them
         self._is_new = self._is_ending = False
         self._forget()
-        keys = set(layer.primaryKeyAttributes())
-        self._skip = keys
+        self._shaped: set[int] = set()
+        self._skip = set(layer.primaryKeyAttributes())
         self._stack = layer.undoStack()
         self._connections = (
             (layer.editCommandStarted, self._started),
@@ -132,7 +141,7 @@ class Recorder:
 
     def _started(self, _text: str = "") -> None:
         self._is_new, self._is_ending = True, False
-        self._shaped: set[int] = set()
+        self._shaped.clear()
 
     def _attribute_changed(self, fid: int, index: int, value: Any) -> None:
         if index not in self._skip:
@@ -141,8 +150,12 @@ class Recorder:
     def _geometry_changed(self, fid: int, geometry: QgsGeometry) -> None:
         self._values.setdefault(fid, {})[GEOMETRY] = bytes(geometry.asWkb()) or None
         if self.layer.isEditCommandActive() and not self._is_ending and not self.is_paused and fid not in self._shaped:
-            self._shaped.add(fid)
-            self._on_shape(fid)
+            known = self._known.get(fid, {})
+            if known is None or (fid < 0 and GEOMETRY not in known):  # it is new in this command
+                return
+            before = geometry_of(self._before([fid], {fid: {GEOMETRY: None}})[fid].get(GEOMETRY))
+            if self._on_shape(fid, before, geometry):
+                self._shaped.add(fid)
 
     def _added(self, fid: int) -> None:
         self._presence[fid] = True

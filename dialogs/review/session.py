@@ -8,7 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -44,13 +44,15 @@ from ...processing_provider.layers import STYLES, NamedStyle, raster_path
 from ...processing_provider.translation import tr
 from .journal import Change, Journal, JournalError, end_log
 from .queue import COLUMNS, Queue
-from .recorder import GEOMETRY, Entry, Recorder, State, Touch, plain
+from .recorder import GEOMETRY, Entry, Recorder, State, Touch, geometry_of, plain
 
 IDLE_SECONDS = 120.0
 """Longest time that is counted between showing an outline and a command, or between two commands: who did nothing for longer was away."""
 HEARTBEAT_MS = 60_000
 STALE_LOCK_MS = 5 * HEARTBEAT_MS
 """A lock whose heart has not beaten for so long is one that a computer left when it went down."""
+SAME = 1e-9
+"""Share of its area that an outline's ground may differ by and still be the same."""
 CELLS = 500
 """Across the session's extent, in which the ratio of ellipsoidal to planar area is taken for the same; off by less than 0.1 % within
 10 degrees."""
@@ -443,7 +445,7 @@ class Review(QObject):
             return lock
         if lock.error() == QLockFile.LockError.LockFailedError:
             info = lock.getLockInfo()
-            host = info[2] if len(info) > 2 else ""
+            host = next((text for text in info if isinstance(text, str) and text), "")
             raise ReviewError(
                 tr(
                     "The session is open already, in QGIS on {}. Close it there first. (If that computer went down: wait five minutes.)"
@@ -489,7 +491,7 @@ class Review(QObject):
         self._placing.setInterval(2000)
         self._placing.timeout.connect(self._place)
         for name, layer in ((form.OUTLINES, self.outlines), (form.RESTRICTED, self.restricted)):
-            shape = self._judge_shape if name == form.OUTLINES else (lambda _fid: None)
+            shape = self._judge_shape if name == form.OUTLINES else (lambda *_: True)
             self._recorders[name] = Recorder(layer, self._record, self._record_move, shape)
             self._listen(layer, name)
         self._project.layersWillBeRemoved.connect(self._notice_removal)
@@ -574,12 +576,13 @@ class Review(QObject):
         layer = self.outlines
         with open(DOMAINS, encoding="utf-8") as file:
             domains = json.load(file)
-        for name, _ in form.ATTRIBUTES:
+        domains |= {"status": {"values": form.STATUSES}, "reason": {"values": form.REASONS}}
+        for name in (*ATTRIBUTE_NAMES, "status", "reason"):
             index = layer.fields().lookupField(name)
             domain = domains.get("reliability" if name.startswith("reliability_") else name)
             if index < 0 or domain is None:
                 continue
-            choices = [{"": QgsValueMapFieldFormatter.NULL_VALUE}]
+            choices: list[dict[str, Any]] = [{"": QgsValueMapFieldFormatter.NULL_VALUE}] if name != "status" else []
             choices += [{str(label): value} for label, value in zip(domain.get("labels", domain["values"]), domain["values"])]
             layer.setEditorWidgetSetup(index, QgsEditorWidgetSetup("ValueMap", {"map": choices}))
         defaults = {
@@ -619,16 +622,16 @@ class Review(QObject):
             row[place] = area
             del row[len(COLUMNS) :]
         self.queue = Queue(rows)
-        reshaped = (
-            f"SELECT {{}} FROM (SELECT uid, count(*) AS n FROM {form.JOURNAL} WHERE undone = 0 AND layer = '{form.OUTLINES}' "
-            "AND after_geometry IS NOT NULL AND (before IS NOT NULL OR action = 'split') GROUP BY uid)"
-        )
-        self._reshaped = Counter(dict(self._journal.rows(reshaped, ["uid", "n"])))
         uid, fid = COLUMNS.index("uid"), COLUMNS.index("fid")
         self._uids[form.OUTLINES] = {row[fid]: row[uid] for row in rows}
         self._fids = {row[uid]: row[fid] for row in rows}
-        if len({row[uid] for row in rows}) != len(rows) or any(not row[uid] for row in rows):
+        if len(self._fids) != len(rows) or not all(self._fids):
             raise ReviewError(tr("{}: several outlines have the same uid. The file was changed outside of the review.").format(self.path))
+        edits = (
+            f"SELECT {{}} FROM {form.JOURNAL} WHERE undone = 0 AND layer = '{form.OUTLINES}' AND json_extract(after, '$.status') = 'edited'"
+        )
+        self._reshaped = Counter(own for (own,) in self._journal.rows(edits, ["uid"]))
+        self._reshaped.update({row[uid]: 1 for row in rows if row[COLUMNS.index("status")] == "edited" and not self._reshaped[row[uid]]})
         key = self._journal.layer_columns(form.RESTRICTED)[0]
         self._uids[form.RESTRICTED] = dict(self._journal.rows(f"SELECT {{}} FROM {form.RESTRICTED}", [f'"{key}"', OUTLINE_FIELD]))
 
@@ -766,16 +769,17 @@ class Review(QObject):
                 self.said.emit(words, Qgis.MessageLevel.Info)
         self.changed.emit([])
 
-    def _judge_shape(self, fid: int) -> None:
+    def _judge_shape(self, fid: int, before: QgsGeometry, after: QgsGeometry) -> bool:
         """Within an edit command that changed a boundary: the outline is edited now."""
-        if fid not in self._uids[form.OUTLINES]:
-            return
-        self._mark_edited([fid])
+        uid = self._uids[form.OUTLINES].get(fid)
+        if uid is None or not _differ(before, after):
+            return uid is None
+        self._set([uid], lambda _uid: self._edited(uid))
+        return True
 
-    def _mark_edited(self, fids: list[int]) -> None:
-        uids = self._uids[form.OUTLINES]
-        status = {fid: self.queue.get(uids[fid])["status"] for fid in fids}
-        self._set([uids[fid] for fid in fids], lambda uid: self._decision("added" if status[self._fids[uid]] == "added" else "edited"))
+    def _edited(self, uid: str) -> dict[str, Any]:
+        """What a changed boundary makes of an outline."""
+        return self._decision("added" if self.queue.get(uid)["status"] == "added" else "edited")
 
     def _record(self, recorder: Recorder, entry: Entry, touches: list[Touch]) -> None:
         """A command is done: into the journal with it."""
@@ -803,7 +807,7 @@ class Review(QObject):
             self._write(lambda: self._journal.write(changes))
         self._follow(touches, name)
         if name == form.OUTLINES:
-            self._reshaped.update(change.uid for change in changes if _reshapes(change.before, change.after_geometry, change.action))
+            self._reshaped.update(change.uid for change in changes if (change.after or {}).get("status") == "edited")
         if amends:
             self._joined = number
             self._told = {touch.fid for touch in touches if touch.before is None}  # their rows have it already
@@ -826,7 +830,8 @@ class Review(QObject):
             self.discarded[name] = numbers
         if name == form.OUTLINES:
             for touch in touches:
-                if touch.before is not None and touch.after is not None and GEOMETRY in touch.after:
+                later = touch.before if undone else touch.after
+                if (later or {}).get("status") == "edited":
                     self._reshaped[self._uid_of(touch, name)] += -1 if undone else 1
         self._follow(touches, name)
         self._since = time.monotonic()
@@ -877,16 +882,17 @@ class Review(QObject):
                 if OUTLINE_FIELD in touch.after and touch.after[OUTLINE_FIELD] != known[touch.fid]:
                     amends[touch.fid] = {OUTLINE_FIELD: known[touch.fid]}
                 if name == form.OUTLINES and GEOMETRY in touch.after and "reviewed_at" not in touch.after:
-                    status = self.queue.get(known[touch.fid])["status"]
-                    amends.setdefault(touch.fid, {}).update(self._decision("added" if status == "added" else "edited"))
+                    shapes = [geometry_of(state[GEOMETRY]) for state in (touch.before, touch.after)]
+                    if _differ(*shapes):
+                        amends.setdefault(touch.fid, {}).update(self._edited(known[touch.fid]))
         return amends
 
     def _due_to(self, touch: Touch, touches: list[Touch]) -> dict[str, Any]:
         """Attributes of an outline that a tool or another plugin made: a part of one that changed in the same command, or a new one."""
-        part = _geometry(touch.after[GEOMETRY])
+        part = geometry_of(touch.after[GEOMETRY])
         for other in touches:
             if other.before is not None and other.after is not None and GEOMETRY in other.after:
-                before = _geometry(other.before[GEOMETRY])
+                before = geometry_of(other.before[GEOMETRY])
                 if part.intersection(before).area() > 0.5 * part.area():
                     return {"parent": self._uids[form.OUTLINES][other.fid], "status": "edited", "reviewer": self.operator}
         measured = dict.fromkeys(("component", "parent", "conflict", "change", "priority", "merge_suspect", "probability"))
@@ -926,7 +932,8 @@ class Review(QObject):
                 feature = self.outlines.getFeature(touch.fid)
                 values["name"] = next((str(plain(feature[field])) for field in NAMED_BY if _filled(feature, field)), None)
             if GEOMETRY in touch.after:
-                values["area_km2"] = self._area(_geometry(touch.after[GEOMETRY])) / 1e6
+                shape = touch.after[GEOMETRY]
+                values["area_km2"] = self._area(geometry_of(shape)) / 1e6 if shape else None
             self._fids[uid] = touch.fid
             if uid in self.queue:
                 self.queue.update(uid, fid=touch.fid, **values)
@@ -1028,7 +1035,7 @@ class Review(QObject):
             if index >= 0:
                 feature.setAttribute(index, _converted(fields, index, value))
         if state.get(GEOMETRY):
-            feature.setGeometry(_geometry(state[GEOMETRY]))
+            feature.setGeometry(geometry_of(state[GEOMETRY]))
         return feature
 
     def _new(self, geometry: QgsGeometry, values: dict[str, Any], like: QgsFeature | None = None) -> str:
@@ -1145,7 +1152,8 @@ class Review(QObject):
 
     def _beat(self) -> None:
         """Say that the session is still in use, and try again what could not be written."""
-        Path(f"{self.path}.lock").touch()
+        with suppress(OSError):
+            Path(f"{self.path}.lock").touch()
         self.outlines.setDefaultValueDefinition(self.outlines.fields().lookupField("reviewed_at"), QgsDefaultValue(_utc_expression()))
         if self._pending:
             self._write(lambda: None)
@@ -1219,19 +1227,14 @@ def _cut(geometry: QgsGeometry, line: QgsGeometry) -> list[QgsGeometry]:
     return cut
 
 
-def _geometry(wkb: bytes | None) -> QgsGeometry:
-    geometry = QgsGeometry()
-    if wkb:
-        geometry.fromWkb(wkb)
-    return geometry
+def _differ(before: QgsGeometry, after: QgsGeometry) -> bool:
+    """Whether two outlines are different ground; a vertex more on a straight edge, as topological editing adds them, is none."""
+    difference = before.symDifference(after)
+    return difference.isNull() or difference.area() > SAME * max(before.area(), after.area())
 
 
 def _attributes(state: State | None) -> dict[str, Any] | None:
     return None if state is None else {name: value for name, value in state.items() if name != GEOMETRY}
-
-
-def _reshapes(before: dict[str, Any] | None, geometry: bytes | None, action: str) -> bool:
-    return geometry is not None and (before is not None or action == "split")
 
 
 def _converted(fields: Any, index: int, value: Any) -> Any:

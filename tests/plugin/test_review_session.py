@@ -396,6 +396,22 @@ def test_vertex_tool(review: Any) -> None:
     assert queue_agrees(review)
 
 
+def test_vertex_on_a_straight_edge_is_no_edit(review: Any) -> None:
+    (uid,) = of_case(review, 0)
+    layer, fid = review.outlines, review.queue.get(uid)["fid"]
+    layer.beginEditCommand("Topological points")
+    QgsVectorLayerEditUtils(layer).insertVertex(LEFT + 151.7, TOP - 400, fid, 1)
+    layer.endEditCommand()
+    assert review.queue.get(uid)["status"] == "unreviewed"
+    assert len(journal(review.path)) == 1
+    layer.beginEditCommand("Vertex")  # and one that is, after it
+    QgsVectorLayerEditUtils(layer).insertVertex(LEFT + 120, TOP - 400, fid, 1)
+    QgsVectorLayerEditUtils(layer).moveVertex(LEFT + 120, TOP - 420, fid, 1)
+    layer.endEditCommand()
+    assert review.queue.get(uid)["status"] == "edited"
+    assert layer.undoStack().index() == 2
+
+
 def test_added_outline_stays_added(review: Any) -> None:
     uid = review.add(NEW)
     vertex_moved(review.outlines, review.queue.get(uid)["fid"])
