@@ -232,9 +232,12 @@ def _check_start_review(job: StartReviewJob) -> None:
 
 def _check_update_review(job: UpdateReviewJob) -> None:
     _hold(job, "session", bool(job.session), "must name a review session")
-    new = [path for path in (job.predicted, job.manual, job.probability) if path]
-    _hold(job, "predicted", bool(new), "must name new outlines, unless manual or probability are given")
-    _check_files(new[0], {"output": job.output}, *new[1:])
+    _hold(
+        job, "area_of_interest", not job.area_of_interest or bool(job.predicted), "says where new outlines were predicted: give predicted"
+    )
+    for path in (job.predicted, job.manual, job.probability, job.area_of_interest):
+        if path:
+            _check_files(path, {"output": job.output})
     _check_session(job.output)
 
 
@@ -264,6 +267,7 @@ def _check_samples(job: SamplesJob) -> None:
     _hold(job, "recipe", job.recipe in SAMPLE_RECIPES, f"must be one of {', '.join(SAMPLE_RECIPES)}")
     _hold(job, "resolution", job.resolution is None or job.resolution > 0, "must be a pixel size in metres, more than 0")
     _hold(job, "size", job.size is None or 16 <= job.size <= 4096, "must be 16 to 4096 pixels")
+    _hold(job, "seed", job.seed >= 0, "must be a whole number of 0 or more")
     share = job.validation_share
     _hold(job, "validation_share", share is None or 0 <= share < 1, "must be a share of 0 or more, below 1")
     _hold(job, "background", job.background is None or job.background >= 0, "must be a number of samples for each positive one, 0 or more")

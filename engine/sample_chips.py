@@ -35,6 +35,7 @@ from engine.sample_files import (
     Sample,
     Statistics,
     described_mask,
+    located,
     on_their_sides,
     opened,
     write_sample,
@@ -97,7 +98,7 @@ class ChipReader:
                 mask=f"{MASKS}/{name}.tif",
                 split="",
                 made_for=RANDOM if mask_path is None else CHIP,
-                source=str(path),
+                source=located(str(path)),
                 date="",
                 outline="",
                 status="",
@@ -128,9 +129,9 @@ class ChipReader:
     def described(self) -> dict[str, Any]:
         """See :class:`engine.samples.Maker`."""
         return {
-            "images": self._job.images,
-            "masks": self._job.masks,
-            "negatives": self._job.negatives,
+            "images": located(str(self._job.images)),
+            "masks": located(str(self._job.masks)),
+            "negatives": self._job.negatives and located(self._job.negatives),
             "overlaps": len(self._pairs),
             "reflectance": f"nominal: value x {TRUE_COLOUR_SATURATION} / 255",
         }

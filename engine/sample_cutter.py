@@ -45,6 +45,7 @@ from engine.sample_files import (
     Sample,
     Statistics,
     described_mask,
+    located,
     on_their_sides,
     opened,
     write_mask,
@@ -78,6 +79,8 @@ LEAST_OBSERVED = 0.5
 FRUITLESS_DRAWS = 1000
 """Random places in a row that do for no background; then there is no room left."""
 SAME_RESOLUTION = 0.01
+LARGEST_SIDE = 4096
+"""Pixels along a sample's side."""
 
 DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?!\d)")
 DATE_TAGS = ("ACQUISITION", "ACQUIRED", "SENSING", "PRODUCT_START_TIME", "IMAGERY_DATE")
@@ -122,12 +125,12 @@ class Labels:
                 reporter.info(
                     f"The field status holds nothing that a review says ({', '.join(STATUSES)}): every outline is a rock glacier."
                 )
-        names = texts(fields["uid"]) if "uid" in fields else outline_names(layer, "", reporter).astype(object)
+        names = texts(fields["uid"]) if "uid" in fields else outline_names(layer, "rock glacier", reporter).astype(object)
         return cls(layer.geometries, value, names, status, shapely.STRtree(layer.geometries))
 
     def in_crs(self, source: CRS, target: CRS) -> Labels:
         """The same in another CRS."""
-        geometries = self.geometries if source == target else reproject(self.geometries, source, target)
+        geometries = on_map(self.geometries, source, target)
         return replace(self, geometries=geometries, tree=shapely.STRtree(geometries))
 
     def within(self, ground: shapely.Geometry) -> NDArray[np.intp]:
@@ -150,6 +153,15 @@ class Labels:
         if not shapes:
             return np.zeros((grid.height, grid.width), np.uint8)
         return np.asarray(rasterize(shapes, (grid.height, grid.width), transform=grid.transform, dtype="uint8"))
+
+
+def on_map(geometries: NDArray[np.object_], source: CRS, target: CRS) -> NDArray[np.object_]:
+    """Geometries (n,) in another CRS; empty where that has no such place."""
+    if source == target:
+        return geometries
+    moved = reproject(geometries, source, target)
+    moved[~np.isfinite(shapely.bounds(moved)).all(axis=1)] = shapely.Polygon()
+    return moved
 
 
 class Cutter:
@@ -177,9 +189,16 @@ class Cutter:
         self.stacks, self._pixel = _look_at(job.stacks, resolution, reporter)
         self.resolution: float | None = round(self._pixel, 6)
         self.size = job.size or _side(job.recipe, self._pixel)
+        if self.size > LARGEST_SIDE:
+            raise EngineError(
+                "parameter",
+                f"resolution is {self._pixel:g} m: samples would be {self.size} pixels wide, more than {LARGEST_SIDE}. Give a coarser "
+                "resolution, or a size in pixels.",
+            )
         self._by_crs = {stack.crs: self._labels.in_crs(outlines.crs, stack.crs) for stack in self.stacks}
         self._look_alikes = {
-            stack.crs: np.empty(0, object) if look_alikes is None else look_alikes.in_crs(stack.crs).geometries for stack in self.stacks
+            stack.crs: np.empty(0, object) if look_alikes is None else on_map(look_alikes.geometries, look_alikes.crs, stack.crs)
+            for stack in self.stacks
         }
         origins: dict[CRS, tuple[float, float]] = {}
         self._lattices = [
@@ -318,9 +337,9 @@ class Cutter:
             mask=f"{MASKS}/{name}.tif",
             split="",
             made_for=place.made_for,
-            source=stack.path,
+            source=located(stack.path),
             date=stack.date,
-            outline=str(labels.names[place.index]) if is_of_outline else "",
+            outline=str(labels.names[place.index] or "") if is_of_outline else "",
             status=str(labels.status[place.index]) if is_of_outline else "",
             block="",
             x=round(x, 3),
@@ -384,7 +403,7 @@ class Cutter:
         return {
             "stacks": [
                 {
-                    "path": stack.path,
+                    "path": located(stack.path),
                     "date": stack.date or None,
                     "crs": rasters.crs_name(stack.grid.crs),
                     "without": list(stack.channels.absent),
@@ -392,7 +411,7 @@ class Cutter:
                 for stack in self.stacks
             ],
             "outlines": {
-                "path": self._job.outlines,
+                "path": located(str(self._job.outlines)),
                 "layer": self._job.outlines_layer,
                 "rock_glaciers": self.rock_glaciers,
                 "rejected": int((value == BACKGROUND).sum()),
@@ -400,7 +419,7 @@ class Cutter:
                 "outside": self.outside,
                 "on_both_sides": len(self.on_both_sides),
             },
-            "negatives": self._job.negatives,
+            "negatives": self._job.negatives and located(self._job.negatives),
             "size": self.size,
             "block_m": round(self.block_samples * self.size * self._pixel, 3) if self.block_samples else None,
         }

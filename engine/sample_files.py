@@ -237,6 +237,11 @@ def described_mask(mask: NDArray[np.uint8]) -> dict[str, Any]:
     return {"kind": "positive" if rock_glacier else "negative", "rock_glacier": round(rock_glacier, 6), "unknown": round(unknown, 6)}
 
 
+def located(path: str) -> str:
+    """How a table names a file: absolute, or as it is where it is no file of this machine."""
+    return str(Path(path).absolute()) if Path(path).exists() else path
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[DatasetReader]:
     """An image or a mask of a sample, which may have no place on the map."""

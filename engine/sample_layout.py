@@ -263,16 +263,17 @@ def split_apart(pairs: set[tuple[int, int]], positive: NDArray[np.bool_], share:
     group = connected_components(graph, directed=False)[1]
     sides = choose_groups(group, positive, share, random, smallest_first=True)
     wanted = round(share * positive.sum())
-    if (positive & (sides == VALIDATION)).sum() >= max(wanted, 1) / 2:
+    if share == 0 or (positive & (sides == VALIDATION)).sum() >= max(wanted, 1) / 2:
         return sides
     largest = np.bincount(group[positive]).argmax() if positive.any() else 0
     members = np.flatnonzero((group == largest) & positive)
     touching = graph + graph.T
-    for count_wanted in range(max(wanted, 1), 0, -1):
+    enough = max(wanted, 1)
+    while enough:
         best, best_train = sides, int(positive.sum()) // 2
         for start in random.permutation(members)[:STARTS]:
             order = breadth_first_order(touching, start, directed=False, return_predecessors=False)
-            taken = order[: np.searchsorted(np.cumsum(positive[order]), count_wanted) + 1]
+            taken = order[: np.searchsorted(np.cumsum(positive[order]), enough) + 1]
             tried = np.where(group == largest, TRAIN, sides).astype(np.int8)
             tried[np.unique(touching[taken].nonzero()[1])] = LEFT_OUT
             tried[taken] = VALIDATION
@@ -281,6 +282,7 @@ def split_apart(pairs: set[tuple[int, int]], positive: NDArray[np.bool_], share:
                 best, best_train = tried, left
         if best is not sides:
             return best
+        enough //= 2
     return sides
 
 

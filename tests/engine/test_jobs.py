@@ -183,6 +183,7 @@ def test_every_command_has_a_job() -> None:
         (SAMPLES, {"images": "chips"}),
         (SAMPLES, {"resolution": 0.0}),
         (SAMPLES, {"size": 8}),
+        (SAMPLES, {"seed": -1}),
         (SAMPLES, {"validation_share": 1.0}),
         (SAMPLES, {"background": -1.0}),
         (MERGE, {"sessions": ("ada.gpkg",)}),
@@ -194,7 +195,7 @@ def test_every_command_has_a_job() -> None:
         (START, {"tile_size": 0.0}),
         (START, {"sliver": 1.0}),
         (UPDATE, {"session": ""}),
-        (UPDATE, {"predicted": None}),
+        (UPDATE, {"area_of_interest": "area.gpkg", "predicted": None}),
     ],
     ids=str,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import itertools
 import json
 from dataclasses import replace
@@ -380,6 +381,30 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         assert (tmp_path / "a" / "b").read_text() == text
 
 
+def test_a_full_disk_leaves_nothing(job: SamplesJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("engine.sample_cutter.write_sample", full)
+    with pytest.raises(EngineError) as raised:
+        samples(job, SilentReporter())
+    assert raised.value.code == "disk_full"
+    assert sorted(entry.name for entry in Path(job.output).parent.iterdir()) == ["outlines.gpkg", "stack.tif"]
+
+
+def test_samples_too_large_for_memory_are_refused(job: SamplesJob) -> None:
+    with pytest.raises(EngineError, match="coarser"):
+        samples(replace(job, recipe="paper", resolution=0.2, size=None), SilentReporter())
+
+
+def test_outlines_of_the_other_side_of_the_earth(job: SamplesJob, tmp_path: Path) -> None:
+    near = PolygonLayer(np.array(SCATTERED[:2], dtype=object), CRS.from_user_input(UTM45N)).in_crs("EPSG:4326").geometries
+    far = [shapely.box(lon, lat, lon + 0.1, lat + 0.1) for lon in (-178.0, -93.0, -4.0, 2.0) for lat in (-60.0, 0.0, 89.9)]
+    there = outlines(tmp_path / "degrees.gpkg", [*near, *far], crs="EPSG:4326")
+    found, result, _ = make(replace(job, outlines=there))
+    assert found.document["outlines"]["outside"] == len(far) and result["positive"] >= 2
+
+
 def test_the_tables_agree(job: SamplesJob) -> None:
     found, result, _ = make(job)
     import pyogrio  # noqa: PLC0415
@@ -422,6 +447,26 @@ def test_where_all_hangs_together_a_piece_is_cut_out() -> None:
         sides = split_apart(pairs, np.ones(20, dtype=bool), 0.2, np.random.default_rng(seed))
         assert (sides == VALIDATION).sum() == 4 and 1 <= (sides == LEFT_OUT).sum() <= 2
         assert not [(i, j) for i, j in pairs if {sides[i], sides[j]} == {TRAIN, VALIDATION}]
+
+
+def test_a_piece_is_smaller_where_training_would_lose_half() -> None:
+    side = range(4)
+    pairs = {
+        (4 * i + j, 4 * k + m)
+        for i, j, k, m in itertools.product(side, repeat=4)
+        if (i, j) < (k, m) and abs(i - k) <= 1 and abs(j - m) <= 1
+    }
+    for seed in range(5):
+        sides = split_apart(pairs, np.ones(16, dtype=bool), 0.4, np.random.default_rng(seed))
+        assert 1 <= (sides == VALIDATION).sum() < 6 and (sides == TRAIN).sum() > 8
+        assert not [(i, j) for i, j in pairs if {sides[i], sides[j]} == {TRAIN, VALIDATION}]
+
+
+def test_no_validation_where_none_is_wanted(job: SamplesJob) -> None:
+    assert (split_apart({(0, 1)}, np.ones(3, dtype=bool), 0.0, np.random.default_rng(1)) == TRAIN).all()
+    found, result, reporter = make(replace(job, validation_share=0.0))
+    assert result["validation"] == 0 and result["train"] == len(found.samples)
+    assert "no_validation" not in [code for code, _ in reporter.warnings]
 
 
 def test_samples_that_all_overlap_are_not_split() -> None:
