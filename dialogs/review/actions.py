@@ -155,6 +155,7 @@ class Actions(QObject):
             key = self._keys[name]
             taken = QgsGui.shortcutsManager().objectForSequence(QKeySequence(key)) if key else None
             interface.registerMainWindowAction(action, "" if taken is not None else key)
+            interface.mainWindow().addAction(action)  # its key works in all of the window, not where a button shows it alone
         self._show()
 
     def unregister(self) -> None:

@@ -87,6 +87,8 @@ class ReviewDock(QgsDockWidget):
         self._room.addWidget(self.page)
         self._pages.setCurrentWidget(self._session)
         self.start_page.remember(path)
+        if not review.current and len(review.queue):
+            review.show(review.queue.uid_at(0))
         if review.inputs_changed:  # after what the review itself has to say about it
             QTimer.singleShot(0, self._offer_to_update)
 

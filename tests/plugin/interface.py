@@ -70,7 +70,6 @@ class Interface:
         self.docks.remove(dock)
 
     def registerMainWindowAction(self, action, key):
-        self._window.addAction(action)
         return QgsGui.shortcutsManager().registerAction(action, key)
 
     def unregisterMainWindowAction(self, action):

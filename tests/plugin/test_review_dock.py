@@ -83,6 +83,7 @@ class TestSessions:
         assert not dock.commands["accept"].isEnabled()
         dock.open_session(path)
         assert dock._pages.currentWidget() is dock._session and dock.page.queue_view.model.rowCount() == 16
+        assert dock.review.current == dock.review.queue.uid_at(0)
         assert dock.review.operator == "Ada" and dock.commands["next"].isEnabled()
         assert dock.start_page._recent.item(0).data(Qt.ItemDataRole.UserRole) == str(path)
 

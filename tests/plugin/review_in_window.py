@@ -1,0 +1,321 @@
+"""A review in a real QGIS window by keyboard and mouse: ``python3 tests/plugin/review_in_window.py FOLDER [--theme "Night Mapping"]``.
+
+Opens the sample session by the dock's button, judges ten outlines, edits a boundary, splits an outline, undoes, closes, opens again and
+finishes. Pictures go to FOLDER, what was seen is checked as it is seen. ``test_review_end_to_end`` runs the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from qgis_window import ROOT, Window, lacking, run_in_qgis, work_in_qgis  # type: ignore[import-not-found]
+
+SAMPLE = ROOT / "resources" / "sample"
+LONGEST_S = 300
+OPENING_S, JOB_S, DRAWING_S = 20, 120, 15
+
+
+class Reviewer(Window):
+    """What a person sees and does; every step that does not lead where it should ends the run."""
+
+    def __init__(self, folder: Path, log: list[str]) -> None:
+        super().__init__()
+        self.folder, self.log = folder, log
+        self.canvas = self.iface.mapCanvas()
+        self.arrange()
+
+    @property
+    def dock(self) -> Any:
+        return self.plugin._dock
+
+    @property
+    def review(self) -> Any:
+        return self.dock.review
+
+    def arrange(self) -> None:
+        """Only the layers and the review beside the map."""
+        from qgis.PyQt.QtWidgets import QDockWidget, QToolBar  # noqa: PLC0415
+
+        for dock in self.main.findChildren(QDockWidget):
+            dock.setVisible(dock.objectName() == "Layers")
+        for bar in self.main.findChildren(QToolBar):
+            if bar.parent() is self.main:
+                bar.setVisible(bar.objectName() in ("mFileToolBar", "mMapNavToolBar", "mDigitizeToolBar", "mPluginToolBar"))
+        self.main.activateWindow()
+        self.expect(self.main.isActiveWindow, OPENING_S, "QGIS's window is not active")
+
+    def expect(self, condition: Any, seconds: float, otherwise: str) -> None:
+        if not self.wait(condition, seconds):
+            raise AssertionError(f"{otherwise}; the message bar says {self.said()}")
+
+    def said(self) -> list[str]:
+        return [item.text() for item in self.iface.messageBar().items()]
+
+    def picture(self, name: str) -> None:
+        """The window as it is when the map is drawn."""
+        self.rest(0.3)
+        self.wait(lambda: not self.canvas.isDrawing(), DRAWING_S)
+        self.rest(0.3)
+        self.main.grab().save(str(self.folder / f"{name}.png"))
+
+    def open_dock(self) -> None:
+        """From the Raster menu."""
+        self.choose("Rock Glacier Review")
+        self.expect(lambda: self.dock is not None and self.dock.isVisible(), OPENING_S, "the dock does not open")
+
+    def open_sample(self) -> None:
+        """By the button of the empty dock."""
+        from qgis.PyQt.QtWidgets import QPushButton  # noqa: PLC0415
+
+        button = next(button for button in self.dock.findChildren(QPushButton) if button.text() == "Open the sample session")
+        button.click()
+        self.expect(lambda: self.review is not None, OPENING_S, "the sample session does not open")
+        self.rest(1)
+
+    def press(self, keys: str, modifiers: Any = None) -> None:
+        """Keys, one after the other, where the keyboard is."""
+        from qgis.PyQt.QtCore import Qt  # noqa: PLC0415
+        from qgis.PyQt.QtTest import QTest  # noqa: PLC0415
+        from qgis.PyQt.QtWidgets import QApplication  # noqa: PLC0415
+
+        for key in keys.split():
+            target = QApplication.activePopupWidget() or QApplication.focusWidget() or self.canvas
+            code = getattr(Qt.Key, f"Key_{key}")
+            QTest.keyClick(target, code, modifiers or Qt.KeyboardModifier.NoModifier)
+            self.rest(0.15)
+
+    def click(self, x: float, y: float) -> None:
+        """On the map, at a place in the session's CRS."""
+        from qgis.core import QgsCoordinateTransform, QgsPointXY, QgsProject  # noqa: PLC0415
+        from qgis.PyQt.QtCore import QPoint, Qt  # noqa: PLC0415
+        from qgis.PyQt.QtTest import QTest  # noqa: PLC0415
+
+        to_map = QgsCoordinateTransform(self.review.crs, self.canvas.mapSettings().destinationCrs(), QgsProject.instance())
+        place = self.canvas.getCoordinateTransform().transform(to_map.transform(QgsPointXY(x, y)))
+        pixel = QPoint(round(place.x()), round(place.y()))
+        for beside in (QPoint(3, 3), QPoint(0, 0)):
+            QTest.mouseMove(self.canvas.viewport(), pixel + beside)
+            self.rest(0.3)
+        QTest.mouseClick(self.canvas.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, pixel)
+        self.rest(0.3)
+
+    def status(self, uid: str) -> str:
+        return str(self.review.queue.get(uid)["status"])
+
+    def go_to(self, uid: str) -> None:
+        """By the queue's own order, with the key for the next outline."""
+        self.canvas.setFocus()
+        for _ in range(self.review.queue.total):
+            if self.review.current == uid:
+                break
+            self.press("N")
+        self.expect(lambda: self.review.current == uid, 1, "an outline of the queue is never reached")
+        self.wait(lambda: not self.canvas.isDrawing(), DRAWING_S)
+        self.rest(0.5)
+
+    # the parts of the review
+
+    def judge_ten(self) -> dict[str, str]:
+        """Ten outlines with the keys for each decision; what they are then, by uid."""
+        expected = {}
+        self.canvas.setFocus()
+        steps = (
+            ("A", "accepted"),
+            ("U", "uncertain"),
+            ("2", "rejected"),
+            ("X 5", "rejected"),
+            ("A", "accepted"),
+            ("A", "accepted"),
+            ("A", "accepted"),
+            ("X 1", "rejected"),
+            ("A", "accepted"),
+            ("A", "accepted"),
+        )
+        for keys, status in steps:
+            uid = self.review.current
+            if keys == "X 5":
+                self.press("X")
+                self.picture("reasons")
+                self.press("5")
+            else:
+                self.press(keys)
+            expected[uid] = status
+            self.expect(lambda uid=uid, status=status: self.status(uid) == status, 3, f"{keys} does not make an outline {status}")
+            self.expect(lambda uid=uid: self.review.current != uid, 3, "a decision does not lead on")
+        reasons = {self.review.queue.get(uid)["reason"] for uid in expected} - {None}
+        assert reasons == {"moraine", "solifluction", "debris-covered glacier"}, reasons
+        return expected
+
+    def edit_one(self) -> str:
+        """Move a vertex of the current outline with QGIS's vertex tool; the outline's uid."""
+        uid = self.review.queue.next_uid(self.review.current, 1, True)
+        self.go_to(uid)
+        before = self.review.outline(uid)
+        self.press("E")
+        self.rest(1)
+        corner = max(before.vertices(), key=lambda vertex: vertex.x())
+        self.picture("editing")
+        self.click(corner.x(), corner.y())
+        self.click(corner.x() + 40, corner.y() + 10)
+        self.expect(lambda: not self.review.outline(uid).equals(before), 5, "the vertex tool moved nothing")
+        self.expect(lambda: self.status(uid) == "edited", 3, "an outline whose vertex was moved is not edited")
+        self.rest(1)
+        self.picture("edited")
+        self.press("Escape Escape")
+        self.expect(lambda: not self.dock.commands["edit"].isChecked(), 3, "Escape twice does not leave the edit")
+        return uid
+
+    def split_one(self) -> tuple[str, list[str]]:
+        """Cut the largest outline along a line that is drawn across it; its uid and the new ones."""
+        queue = self.review.queue
+        rows = [queue.row_at(position) for position in range(len(queue))]
+        uid = max((row for row in rows if row["source"] == "predicted"), key=lambda row: row["area_km2"])["uid"]
+        self.go_to(uid)
+        known = {row["uid"] for row in rows}
+        self.press("K")
+        self.rest(4)  # proposals come from the engine
+        self.picture("split")
+        box = self.review.outline(uid).boundingBox()
+        middle, beyond = box.center().y(), 0.1 * box.width()
+        self.click(box.xMinimum() - beyond, middle + 7)
+        self.click(box.xMaximum() + beyond, middle + 7)
+        self.canvas.setFocus()
+        self.press("Return")
+        self.expect(lambda: self.review.queue.total > len(known), 5, "the line cuts nothing")
+        self.press("K")
+        new = [queue.uid_at(position) for position in range(len(queue)) if queue.uid_at(position) not in known]
+        self.picture("parts")
+        return uid, new
+
+
+def begin(order: dict[str, Any], log: list[str]) -> Reviewer:
+    reviewer = Reviewer(Path(order["pictures"]), log)
+    reviewer.open_dock()
+    return reviewer
+
+
+def review(order: dict[str, Any], log: list[str]) -> None:
+    """The whole way in one QGIS."""
+    from qgis.core import QgsProject  # noqa: PLC0415
+
+    reviewer = begin(order, log)
+    reviewer.picture("start")
+    reviewer.open_sample()
+    reviewer.picture("opened")
+    expected = reviewer.judge_ten()
+    reviewer.picture("judged")
+    expected[reviewer.edit_one()] = "edited"
+    uid, parts = reviewer.split_one()
+    reviewer.canvas.setFocus()
+    reviewer.press("Z")
+    reviewer.expect(lambda: not any(part in reviewer.review.queue for part in parts), 3, "undo does not take the split back")
+    reviewer.press("V F")
+    reviewer.rest(4)
+    reviewer.picture("views")
+    reviewer.press("V F")
+    position = reviewer.review.current
+    session = reviewer.review.path
+    reviewer.dock.commands["close"].trigger()
+    assert reviewer.review is None and not QgsProject.instance().mapLayers(), "something is left of a closed session"
+    reviewer.dock.start_page._recent.itemActivated.emit(reviewer.dock.start_page._recent.item(0))
+    reviewer.expect(lambda: reviewer.review is not None, OPENING_S, "the session does not open again")
+    assert reviewer.review.path == session and reviewer.review.current == position, "it does not open where it was"
+    states = {uid: reviewer.status(uid) for uid in expected}
+    assert states == expected, f"decisions changed: {states}, {expected}"
+    reviewer.picture("reopened")
+    finish(reviewer)
+    log.append(f"{len(expected)} outlines judged, session {session}")
+
+
+def finish(reviewer: Reviewer) -> None:
+    """Write the results with the dialog."""
+    from qgis.PyQt.QtWidgets import QDialog  # noqa: PLC0415
+
+    reviewer.dock.commands["finish"].trigger()
+    dialog = next(dialog for dialog in reviewer.dock.findChildren(QDialog) if dialog.isVisible())
+    reviewer.rest(0.5)
+    dialog.grab().save(str(reviewer.folder / "finish.png"))
+    dialog.run_button.click()
+    reviewer.expect(lambda: not dialog.bar.is_busy, JOB_S, "finishing does not end")
+    reviewer.rest(0.3)
+    dialog.grab().save(str(reviewer.folder / "finished.png"))
+    inventory = Path(dialog._folder.filePath(), "inventory.gpkg")
+    assert inventory.is_file(), dialog._outcome.text()
+    dialog.close()
+
+
+def killed(order: dict[str, Any], log: list[str]) -> None:
+    """Decide, begin an edit, and be killed in the middle of it; what was decided is in the pictures' folder."""
+    reviewer = begin(order, log)
+    reviewer.open_sample()
+    reviewer.canvas.setFocus()
+    uid = reviewer.review.current
+    reviewer.press("A E")
+    Path(order["pictures"], "decided.txt").write_text(uid)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def after(order: dict[str, Any], log: list[str]) -> None:
+    """Open the session that was killed."""
+    reviewer = begin(order, log)
+    reviewer.open_sample()
+    uid = Path(order["pictures"], "decided.txt").read_text()
+    assert reviewer.status(uid) == "accepted", reviewer.status(uid)
+    assert any("restored" in text for text in reviewer.said()), reviewer.said()
+    reviewer.picture("restored")
+    reviewer.dock.close_session()
+
+
+PARTS = {"review": review, "killed": killed, "after": after}
+
+
+def work(order: dict[str, Any], log: list[str]) -> None:
+    """Inside QGIS."""
+    PARTS[order["part"]](order, log)
+
+
+def run(part: str, pictures: Path, profile: Path, engine: str = "", theme: str = "") -> tuple[bool, str]:
+    """A part of the review in a QGIS of its own, with a user folder of its own beside the profile."""
+    settings = f"[rock_glacier_mapper]\nengine_python={engine}\n" if engine else ""
+    settings += f"[UI]\nUITheme={theme}\n" if theme else ""
+    pictures.mkdir(parents=True, exist_ok=True)
+    order = {"part": part, "pictures": str(pictures.resolve())}
+    return run_in_qgis(Path(__file__), order, profile, LONGEST_S, settings, {"XDG_DATA_HOME": str(profile / "user")})
+
+
+def checksums() -> dict[str, str]:
+    """Of the sample as it ships."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(SAMPLE.rglob("*")) if path.is_file()}
+
+
+def main() -> int:
+    """Run the whole review; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--theme", default="")
+    parser.add_argument(
+        "--engine", default=str(Path.home() / ".local/share/rock-glacier-mapper/engine/bin/python"), help="the engine's Python"
+    )
+    options = parser.parse_args()
+    if lacking():
+        sys.exit(f"Error: this needs {lacking()}.")
+    with tempfile.TemporaryDirectory() as profile:
+        done, report = run("review", options.pictures, Path(profile), options.engine, options.theme)
+    sys.stdout.write(report)
+    return 0 if done else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+elif __name__ == "inside_qgis":
+    work_in_qgis(ORDER, work)  # noqa: F821 given by the start-up script
