@@ -46,8 +46,7 @@ WHERE layer = 'outlines' AND coalesce(json_extract(after, '$.status'), 'unreview
 GROUP BY day, operator ORDER BY day, operator
 """
 IN_BULK = """
-SELECT count(DISTINCT uid) FROM done
-WHERE together > 1 AND layer = 'outlines' AND coalesce(json_extract(after, '$.status'), 'unreviewed') <> 'unreviewed'
+SELECT count(DISTINCT uid) FROM done WHERE together > 1 AND layer = 'outlines' AND action IN ('accept', 'reject', 'uncertain')
 """
 UNDONE = """
 SELECT operator, count(DISTINCT command), sum(seconds) / 60.0 FROM journal WHERE undone = 1 GROUP BY operator ORDER BY operator

@@ -93,6 +93,11 @@ def _key(entry: JournalRow) -> tuple[Any, ...]:
     return tuple(entry[name] for name in ("run", "at", "layer", "uid", "action", "operator", "after"))
 
 
+def _moment(entry: JournalRow) -> tuple[Any, ...]:
+    """When and by whom a command was given."""
+    return tuple(entry[name] for name in ("run", "at", "operator", "action"))
+
+
 @dataclass(frozen=True)
 class _Version:
     """An outline as one session has it."""
@@ -256,10 +261,10 @@ def _keep_decisions(path: str, sessions: Sequence[Session]) -> None:
         return
     try:
         with snapshot(path) as place:
-            there = {_key(entry) for entry in read_session(place).journal if not entry["undone"]}
+            there = {_moment(entry) for entry in read_session(place).journal if not entry["undone"]}
     except EngineError:
         return
-    lost = there - {_key(entry) for session in sessions for entry in session.journal}
+    lost = there - {_moment(entry) for session in sessions for entry in session.journal}
     if lost:
         raise EngineError(
             "review_exists",
@@ -304,7 +309,7 @@ def _settled(versions: list[_Version], same_iou: float) -> list[_Result]:
         if settled.row is None:
             return []
         return [_Result(settled, {**values, **_comments(present)}, drawn[-1], uid, agreed=len(decided) > 1)]
-    first = present[0]
+    first = next((one for one in kept if "geometry" in one.changed(shared)), (kept or present)[0])
     story = "; ".join([*(one.said() for one in decided or present), *differences])
     results = [_Result(first, {**values, **_comments(present)}, first if first in drawn else drawn[0], uid)]
     shown = [first]
@@ -445,7 +450,7 @@ def _merged(sides: Sequence[_Side], results: Sequence[_Result], job: MergeReview
     for name in PATHS:
         if settings.get(name):
             settings[name] = stored_path(found_path(settings[name], job.sessions[0]), job.output)
-    return Session(layers, _journal([side.session.journal for side in sides]), settings)
+    return Session(layers, _journal([_with_second_versions(side, results) for side in sides]), settings)
 
 
 def _as_they_came(sides: Sequence[_Side]) -> tuple[dict[str, PolygonLayer], list[dict[int, int]]]:
@@ -518,6 +523,17 @@ def _tiles(layers: Sequence[PolygonLayer]) -> PolygonLayer:
                 fields[name][row] = fields[name][index]
     rows = list(row_of.values())
     return PolygonLayer(together.geometries[rows], together.crs, {name: column[rows] for name, column in fields.items()})
+
+
+def _with_second_versions(side: _Side, results: Sequence[_Result]) -> list[JournalRow]:
+    """A session's journal, with how its second versions got their boundaries: so they count as edited when somebody accepts them."""
+    new_uid = {result.version.uid: result.uid for result in results if result.version.side is side and result.uid != result.version.uid}
+    rows = list(side.session.journal)
+    for entry in side.session.journal:
+        drawn = entry["layer"] == OUTLINES and entry["before_geometry"] is not None and entry["after_geometry"] is not None
+        if entry["uid"] in new_uid and drawn and not entry["undone"]:
+            rows.append({**entry, "uid": new_uid[entry["uid"]], "seconds": None})
+    return rows
 
 
 def _journal(journals: Sequence[Sequence[JournalRow]]) -> list[JournalRow]:

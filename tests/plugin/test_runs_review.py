@@ -11,7 +11,15 @@ from pathlib import Path
 
 import processing
 import pytest
-from qgis.core import QgsProcessingContext, QgsProcessingException, QgsVectorLayer
+from qgis.core import (
+    NULL,
+    QgsApplication,
+    QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProject,
+    QgsVectorLayer,
+)
 
 import review_session as form
 from tests.plugin.reviews import make_review
@@ -82,6 +90,71 @@ class TestMerge:
         parameters = {"SESSIONS": [str(ada)], "OUTPUT": "TEMPORARY_OUTPUT"}
         fine, message = algorithm("mergereviews").checkParameterValues(parameters, QgsProcessingContext())
         assert not fine and message
+
+
+@pytest.fixture
+def open_review(module, run):
+    """Open sessions as the dock does; given back when the test has ended."""
+    opened = []
+
+    def opening(path: Path, operator: str):
+        opened.append(module("dialogs.review.session").Review(path, operator, QgsProject.instance()))
+        QgsApplication.processEvents()
+        return opened[-1]
+
+    yield opening
+    for review in opened:
+        review.close()
+    QgsProject.instance().clear()
+
+
+class TestWithTheDock:
+    """Sessions that the dock's own code worked in."""
+
+    def uids(self, review) -> list[str]:
+        return [feature["uid"] for feature in review.outlines.getFeatures()]
+
+    def test_a_session_that_is_open_and_saved_is_finished(self, run, engine, open_review, tmp_path):
+        review = open_review(make_review(tmp_path), "Ada")
+        first, second, third, fourth = self.uids(review)[:4]
+        review.accept([first])
+        review.set_outline(second, QgsGeometry(review.outline(second).buffer(20, 4)), "edit")
+        review.reject([third], "moraine")
+        review.accept([fourth])
+        review.undo()
+        with pytest.raises(QgsProcessingException, match="save it"):
+            run("finishreview", SESSION=str(review.path), FOLDER=str(tmp_path / "finished"))
+        review.save()
+        results = run("finishreview", SESSION=str(review.path), FOLDER=str(tmp_path / "finished"))
+        assert (results["KEPT"], results["REJECTED"], results["RESTRICTED"], results["EDITED_SHARE"]) == (2, 1, 2, 0.5)
+        numbers = json.loads(Path(results["EFFORT_JSON"]).read_text(encoding="utf-8"))
+        assert numbers["reasons"]["moraine"] == 1 and numbers["commands"] == {"done": 3, "undone": 1}
+        assert 0.5 < numbers["edits"]["iou"]["median"] < 1 and numbers["operators"]["Ada"]["edited"] == 1
+        methods = [row["Method"] for row in rows_of(f"{results['INVENTORY']}|layername=GO") if row["Out.Type"] == "Extended"]
+        assert methods == ["model", "model-edited"] and review.is_open
+
+    def test_people_disagree_and_somebody_settles_it(self, run, engine, open_review, tmp_path):
+        paths = [make_review(tmp_path, "ada.gpkg"), tmp_path / "bo.gpkg"]
+        shutil.copy(*paths)
+        for path, operator, width in zip(paths, ("Ada", "Bo"), (0, 30)):
+            review = open_review(path, operator)
+            first, second = self.uids(review)[:2]
+            if width:
+                review.set_outline(first, QgsGeometry(review.outline(first).buffer(width, 4)), "edit")
+            review.accept([first, second])
+            review.close()
+        results = run("mergereviews", SESSIONS=[str(path) for path in paths], OUTPUT=str(tmp_path / "merged.gpkg"))
+        assert (results["CONFLICTS"], results["MERGED"], results["DECIDED"]) == (2, 1, 1)
+        merged = open_review(tmp_path / "merged.gpkg", "Cem")
+        bos, adas = [feature for feature in merged.outlines.getFeatures() if feature["conflict"]]
+        assert bos["status"] == adas["status"] == "unreviewed" and (bos["uid"], adas["parent"]) == (first, first)
+        assert bos.geometry().area() > adas.geometry().area()
+        assert merged.queue.row_at(0)["conflict"] and merged.queue.row_at(1)["conflict"]
+        merged.accept([first])
+        assert (merged.feature(first)["status"], merged.feature(first)["conflict"]) == ("edited", NULL)
+        merged.undo()
+        merged.accept([adas["uid"]])
+        assert merged.feature(adas["uid"])["status"] == "accepted"
 
 
 class TestFinish:
