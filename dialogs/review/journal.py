@@ -82,6 +82,10 @@ class Journal:
         """Mark that a layer holds everything now but what was undone."""
         self._execute(f"UPDATE {form.JOURNAL} SET saved = 1 WHERE saved = 0 AND undone = 0 AND layer = {_literal(layer)}")
 
+    def set_unsaved(self, first: int) -> None:
+        """Mark that commands from a number on are to be made again."""
+        self._execute(f"UPDATE {form.JOURNAL} SET saved = 0 WHERE undone = 0 AND command >= {int(first)}")
+
     def unsaved(self) -> list[Change]:
         """What the layers in the file do not hold yet, in the order in which it was done."""
         names = [f"hex({name})" if name.endswith("geometry") else name for name in WRITTEN]

@@ -95,6 +95,7 @@ class Review(QObject):
     current_changed = pyqtSignal(str)
     """The outline that is looked at, "" = none."""
     closed = pyqtSignal()
+    """It takes no more commands; its layers are still there while this is told, and not after."""
     said = pyqtSignal(str, object)
     """A text for the message bar and its ``Qgis.MessageLevel``."""
 
@@ -105,6 +106,7 @@ class Review(QObject):
         self.inputs_changed: list[str] = []
         self._words: list[str] = []
         self._project, self._run = project, uuid.uuid4().hex
+        self._is_loaded = False
         self._rolling, self.discarded = "", {}
         self._action, self._joined, self._shared, self._told = "", 0, 0, set()
         self._pending: list[Callable[[], None]] = []
@@ -372,28 +374,33 @@ class Review(QObject):
 
     def undo(self) -> None:
         """Take the last command back, whoever gave it."""
-        self._step(lambda recorder: recorder.entries[: recorder.index][-1:], max, lambda stack: stack.undo())
+        self._step(_last_entry, max, lambda stack: stack.undo())
 
     def redo(self) -> None:
-        """Do again what was undone last."""
-        self._step(lambda recorder: recorder.entries[recorder.index :][:1], min, lambda stack: stack.redo())
+        """Do again what was undone last; else bring back what was discarded when QGIS asked whether to save."""
+        if self.discarded and not self._tops(_next_entry):
+            self._bring_back()
+            return
+        self._step(_next_entry, min, lambda stack: stack.redo())
 
     def undo_text(self) -> str:
         """What :meth:`undo` would take back, "" = nothing."""
-        top = self._tops(lambda recorder: recorder.entries[: recorder.index][-1:])
+        top = self._tops(_last_entry)
         return max(top, key=lambda pair: pair[0])[1].layer.undoStack().undoText() if top else ""
 
     def redo_text(self) -> str:
         """What :meth:`redo` would do again, "" = nothing."""
-        top = self._tops(lambda recorder: recorder.entries[recorder.index :][:1])
-        return min(top, key=lambda pair: pair[0])[1].layer.undoStack().redoText() if top else ""
+        top = self._tops(_next_entry)
+        if not top:
+            return tr("Bring back what was discarded") if self.discarded else ""
+        return min(top, key=lambda pair: pair[0])[1].layer.undoStack().redoText()
 
-    def bring_back(self) -> None:
-        """Make the edits again that the person discarded last, when QGIS asked whether to save them; ``discarded`` is empty if none."""
-        self._need_open()
-        for name, numbers in self.discarded.items():
+    def _bring_back(self) -> None:
+        discarded, self.discarded = self.discarded, {}
+        for name, numbers in discarded.items():
             self._write(partial(self._journal.set_undone, numbers, name, False))
-        self.discarded = {}
+        first = min(min(numbers) for numbers in discarded.values())
+        self._write(lambda: self._journal.set_unsaved(first))  # what came later is made once more, so that it stays the last word
         changes = self._journal.unsaved()
         self._replay(changes)
         self.changed.emit(list(dict.fromkeys(change.uid for change in changes)))
@@ -538,6 +545,7 @@ class Review(QObject):
             layer = QgsVectorLayer(f"{self.path}|layername={name}", title, "ogr")
             if not layer.isValid():
                 raise ReviewError(tr("The layer {} of {} cannot be opened.").format(name, self.path))
+            layer.setReadOnly(name not in (form.OUTLINES, form.RESTRICTED))
             self._take_layer(name, layer)
             NamedStyle(f"review_{name}").apply(layer)
         for name in ("imagery", "probability", "dem"):
@@ -621,7 +629,18 @@ class Review(QObject):
         for row, area in zip(rows, self._areas([row[len(COLUMNS) :] for row in rows])):
             row[place] = area
             del row[len(COLUMNS) :]
-        self.queue = Queue(rows)
+        if self._is_loaded:  # views hold the queue
+            new = {row[0] for row in rows}
+            for own in [own for own in self._fids if own not in new]:
+                self.queue.remove(own)
+            for row in rows:
+                values = dict(zip(COLUMNS, row))
+                if row[0] in self.queue:
+                    self.queue.update(values.pop("uid"), **values)
+                else:
+                    self.queue.add(values)
+        else:
+            self.queue, self._is_loaded = Queue(rows), True
         uid, fid = COLUMNS.index("uid"), COLUMNS.index("fid")
         self._uids[form.OUTLINES] = {row[fid]: row[uid] for row in rows}
         self._fids = {row[uid]: row[fid] for row in rows}
@@ -765,7 +784,7 @@ class Review(QObject):
                     return
                 words = tr("Editing of {} is on again: a review needs it. Close the review to end it.").format(layer.name())
                 if self.discarded:
-                    words += " " + tr("What was discarded can be brought back until the review is closed.")
+                    words += " " + tr("Redo brings back what was discarded, until the review is closed.")
                 self.said.emit(words, Qgis.MessageLevel.Info)
         self.changed.emit([])
 
@@ -1176,8 +1195,8 @@ class Review(QObject):
         for layer in (self.outlines, self.restricted):
             if layer.isEditable():
                 layer.rollBack()  # nothing is in the buffer, or the journal has it
-        self._release(going)
         self.closed.emit()
+        self._release(going)
 
     def _shut(self) -> None:
         """Close the journal, before QGIS closes its layers: the last one to do so can end the write-ahead log."""
@@ -1202,6 +1221,16 @@ class Review(QObject):
             QTimer.singleShot(0, remove)
         else:
             remove()
+
+
+def _last_entry(recorder: Recorder) -> list[Entry]:
+    """What would be undone, none or one."""
+    return recorder.entries[: recorder.index][-1:]
+
+
+def _next_entry(recorder: Recorder) -> list[Entry]:
+    """What would be redone, none or one."""
+    return recorder.entries[recorder.index :][:1]
 
 
 def _component(feature: QgsFeature) -> int | None:

@@ -124,7 +124,7 @@ def test_opening_fills_queue_and_project(review: Any) -> None:
     assert review.queue.total == 16
     assert review.queue.counts() == {"unreviewed": 16}
     assert [review.outlines.isEditable(), review.restricted.isEditable()] == [True, True]
-    assert not review.predicted.isEditable()
+    assert [layer.startEditing() for layer in (review.predicted, review.reference, review.tiles)] == [False] * 3
     group = QgsProject.instance().layerTreeRoot().children()[0]
     assert {layer.layer().id() for layer in group.findLayers()} == {layer.id() for layer in QgsProject.instance().mapLayers().values()}
     assert (review.imagery.isValid(), review.probability.isValid(), review.dem.isValid()) == (True, True, True)
@@ -535,11 +535,18 @@ def test_person_discards_or_saves_by_qgis(review: Any) -> None:
     assert [(row[1], row[3]) for row in journal(review.path)] == [("accept", 0), ("reject", 1)]
     assert len(review.texts) == 2
     assert review.discarded
+    queue = review.queue
+    review.set_comment(second, "later")
+    review.mark_uncertain([first])
     review.save()
-    review.bring_back()
+    assert "discarded" in review.redo_text()
+    review.redo()
     assert review.queue.get(second)["status"] == "rejected"
-    assert [(row[1], row[3], row[4]) for row in journal(review.path)] == [("accept", 0, 1), ("reject", 0, 1)]
+    assert (review.queue.get(second)["comment"], review.queue.get(first)["status"]) == ("later", "uncertain")
+    assert [row[3:] for row in journal(review.path)] == [(0, 1)] * 4
     assert not review.discarded
+    assert review.queue is queue
+    assert review.redo_text() == ""
     assert queue_agrees(review)
     review.accept([second])
     assert review.queue.get(second)["status"] == "accepted"
@@ -659,6 +666,13 @@ def test_raster_removed_while_reviewing(review: Any) -> None:
     QgsProject.instance().removeMapLayer(review.dem.id())
     assert review.is_open
     assert review.dem is None
+
+
+def test_layers_are_still_there_when_closing_is_told(review: Any) -> None:
+    seen: list[tuple[bool, bool]] = []
+    review.closed.connect(lambda: seen.append((review.is_open, review.outlines.isValid())))
+    review.close()
+    assert seen == [(False, True)]
 
 
 def test_projects_own_raster_is_used_and_left(open_review: Callable[..., Any], tmp_path: Path) -> None:
