@@ -201,6 +201,7 @@ def write_geotiff(
     OSError
         when not everything could be written
     """
+    block = min(256, 16 * math.ceil(max(grid.width, grid.height) / 16))
     # one thread: with more, GDAL drops the errors of failed writes
     with rasterio.open(
         place,
@@ -214,8 +215,8 @@ def write_geotiff(
         dtype=dtype,
         nodata=nodata,
         tiled=True,
-        blockxsize=256,
-        blockysize=256,
+        blockxsize=block,
+        blockysize=block,
         interleave="band",
         compress="deflate",
         predictor=3 if dtype == "float32" else 1,

@@ -79,6 +79,8 @@ LEAST_OBSERVED = 0.5
 FRUITLESS_DRAWS = 1000
 """Random places in a row that do for no background; then there is no room left."""
 SAME_RESOLUTION = 0.01
+ENOUGH_SQUARES = 10
+"""Where fewer hold rock glaciers, the squares of the recipe ``blocks`` are half as wide: a small area could not be split."""
 LARGEST_SIDE = 4096
 """Pixels along a sample's side."""
 
@@ -200,14 +202,31 @@ class Cutter:
             stack.crs: np.empty(0, object) if look_alikes is None else on_map(look_alikes.geometries, look_alikes.crs, stack.crs)
             for stack in self.stacks
         }
-        origins: dict[CRS, tuple[float, float]] = {}
-        self._lattices = [
-            Lattice.of(stack.grid, origins.setdefault(stack.crs, (stack.grid.transform.c, stack.grid.transform.f)), self.size)
-            for stack in self.stacks
-        ]
-        self._systems = list(origins)
+        self._systems = list(self._by_crs)
+        self._lattices = self._laid_out()
+        if job.recipe == "blocks" and not job.size and self._squares() < ENOUGH_SQUARES:
+            self.size //= 2
+            self._lattices = self._laid_out()
         self._taken = [Taken(self.size) for _ in self.stacks]
         self._used: list[set[tuple[int, int] | None]] = [set() for _ in self.stacks]
+
+    def _laid_out(self) -> list[Lattice]:
+        """The squares of the recipe ``blocks`` on each stack; those of one CRS begin in the corner of its first stack."""
+        origins: dict[CRS, tuple[float, float]] = {}
+        for stack in self.stacks:
+            origins.setdefault(stack.crs, (stack.grid.transform.c, stack.grid.transform.f))
+        return [Lattice.of(stack.grid, origins[stack.crs], self.size) for stack in self.stacks]
+
+    def _squares(self) -> int:
+        """How many squares hold rock glaciers."""
+        return len(
+            {
+                (stack.crs, cell)
+                for stack, lattice in zip(self.stacks, self._lattices, strict=True)
+                for geometry in self._by_crs[stack.crs].geometries[self._labels.value == ROCK_GLACIER]
+                for cell in lattice.cells_of(geometry)
+            }
+        )
 
     def cut(self, reporter: Reporter) -> list[Cut]:
         """All samples."""

@@ -33,7 +33,7 @@ PAPER_SIDE_M = 2000.0
 """Boxes of Lin et al. (2024), 1 km to each side of the centroid."""
 HU_BUFFER_M, HU_LARGEST = 1500.0, 480
 """Ground around an outline, and the most pixels of a patch's side, in Hu et al. (2023)."""
-BLOCK_SAMPLE_M, BLOCK_SAMPLE_PIXELS, MULTIPLE = 2000.0, 256, 32
+BLOCK_SAMPLE_M, BLOCK_SAMPLE_PIXELS, MULTIPLE = 2000.0, 256, 64
 """Least side of a sample of the recipe ``blocks``, on the ground and in pixels, which are a multiple that networks halve without a rest."""
 
 EQUAL_AREA = CRS.from_epsg(6933)
@@ -116,6 +116,8 @@ class Lattice:
 
     def cells_of(self, geometry: shapely.Geometry) -> list[tuple[int, int]]:
         """The squares of the grid that share ground with a geometry."""
+        if geometry.is_empty:
+            return []
         left, bottom, right, top = geometry.bounds
         (first_column, first_row), (last_column, last_row) = ~self.grid.transform @ (left, top), ~self.grid.transform @ (right, bottom)
         if last_row < 0 or last_column < 0 or first_row > self.grid.height or first_column > self.grid.width:

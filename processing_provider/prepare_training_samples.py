@@ -106,7 +106,7 @@ class PrepareTrainingSamples(EngineAlgorithm):
                 tr("Pixels along a sample's side"),
                 whole,
                 16,
-                tr("Empty: that of the recipe; for blocks 2 km, but at least 256 pixels. Smaller ones suit small areas."),
+                tr("Empty: that of the recipe; for blocks 2 km and at least 256 pixels, half of that in small areas."),
                 None,
             ),
             (

@@ -487,6 +487,17 @@ def test_blocks_are_as_large_as_leaves_enough_of_them() -> None:
     assert samples_per_block(cells[:9], np.ones(9, dtype=bool), 0.2) == 1
 
 
+def test_squares_are_half_as_wide_in_a_small_area(tmp_path: Path) -> None:
+    path = stack(tmp_path / "stack.tif", 300, 300)
+    few, many = [square(10, 10, 5), square(200, 200, 5)], [square(20 + 60 * i, 20 + 60 * j, 4) for i in range(5) for j in range(5)]
+    job = SamplesJob(str(tmp_path / "s"), (path,), outlines(tmp_path / "o.gpkg", few), background=0.0)
+    assert make(job)[0].document["size"] == 128
+    wide = stack(tmp_path / "wide.tif", 300, 3000)
+    along = [square(20 + 260 * i, 20, 4) for i in range(11)]
+    assert make(replace(job, stacks=(wide,), outlines=outlines(tmp_path / "o.gpkg", along)))[0].document["size"] == 256
+    assert make(replace(job, outlines=outlines(tmp_path / "o.gpkg", many), size=200))[0].document["size"] == 200
+
+
 def test_squares_lie_the_same_on_shifted_grids() -> None:
     crs = rasterio.CRS.from_epsg(32645)
     one, other = Grid(crs, PIXEL_10M, 50, 50), Grid(crs, PIXEL_10M @ Affine.translation(-33, 17), 90, 90)
