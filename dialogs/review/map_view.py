@@ -38,9 +38,10 @@ STEPPED_BACK = 0.35
 """Opacity of the fills while the boundary is edited, 0-1."""
 
 COMMON, OURS, THEIRS = "common", "ours", "theirs"
-DARK = "26,26,26,170"
-FILLS = {COMMON: ("0,158,115", 0.0), OURS: ("230,159,0", 45.0), THEIRS: ("86,180,233", -45.0)}
-"""Colour (Okabe and Ito) and direction of the hatch in degrees. Each line has a dark casing: legible on snow and in shadow."""
+DARK = "26,26,26,150"
+FILLS = {COMMON: ("64,224,170", 0.0), OURS: ("230,159,0", 45.0), THEIRS: ("86,180,233", -45.0)}
+"""Colour (Okabe and Ito; green lighter, as of accepted outlines) and direction of the hatch in degrees. Each line has a dark casing:
+legible on snow and in shadow; they are far enough apart for the imagery below to be judged."""
 
 
 class MapView(QObject):
@@ -238,9 +239,9 @@ def hatch(part: str) -> QgsFillSymbol:
     colour, angle = FILLS[part]
     pattern = QgsLinePatternFillSymbolLayer()
     pattern.setLineAngle(angle)
-    pattern.setDistance(4.0 if part == COMMON else 2.2)
-    line = QgsLineSymbol.createSimple({"line_color": DARK, "line_width": "0.7"})
-    line.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": colour, "line_width": "0.4"}))
+    pattern.setDistance(4.5 if part == COMMON else 3.0)
+    line = QgsLineSymbol.createSimple({"line_color": DARK, "line_width": "0.6"})
+    line.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": colour, "line_width": "0.3"}))
     pattern.setSubSymbol(line)
     symbol = QgsFillSymbol.createSimple({"color": f"{colour},26", "outline_color": f"{colour},255", "outline_width": "0.3"})
     symbol.appendSymbolLayer(pattern)
@@ -271,7 +272,7 @@ class LegendLine(QWidget):
         menu.setToolTip(tr("What the map does at each outline, and what it compares"))
         menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu.setMenu(self._menu())
-        layout.addWidget(menu, 1, 1, Qt.AlignmentFlag.AlignRight)
+        layout.addWidget(menu, 0, 2, 2, 1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         layout.setColumnStretch(0, 1)
         layout.setColumnStretch(1, 1)
         view.redrawn.connect(self._name)

@@ -311,12 +311,15 @@ class ProfileView(QgsDockWidget):
                 x = area.left() + area.width() * (distance - distances.lower()) / across
                 rule.setLine(x, area.top(), x, area.bottom())
                 gap = self.fontMetrics().height() / 4
-                word.setPos(min(x + gap, area.right() - word.boundingRect().width()), area.top() + gap)
+                height = word.boundingRect().height()
+                # the curve falls from the upper left to the lower right: both words stand clear of it
+                y = area.top() + gap if word is self._marks[1][1] else area.bottom() - height - gap
+                word.setPos(min(x + gap, area.right() - word.boundingRect().width()), y)
             rule.setVisible(is_seen)
             word.setVisible(is_seen)
         text = self._summary
         if is_drawn:
-            text += tr("; heights drawn {} times").format(f"{(area.height() / up) / (area.width() / across):.1f}")
+            text += tr("; vertical exaggeration {}").format(f"{(area.height() / up) / (area.width() / across):.1f}")
         self._label.setText(text)
 
     def _show_place(self, _point: QgsPointXY, on_profile: QgsProfilePoint) -> None:

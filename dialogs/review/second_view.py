@@ -15,14 +15,15 @@ from qgis.core import (
     QgsMultiBandColorRenderer,
     QgsPointXY,
     QgsProject,
+    QgsRasterDataProvider,
     QgsRasterLayer,
     QgsSettings,
 )
 from qgis.gui import QgsDockWidget, QgsMapCanvas, QgsMapToolPan, QgsRubberBand, QgsVertexMarker
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QEvent, QObject, Qt
+from qgis.PyQt.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qgis.PyQt.QtGui import QColor
-from qgis.PyQt.QtWidgets import QComboBox, QMainWindow, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from ...processing_provider.layers import PROBABILITY, STRETCH_SAMPLE
 from ...processing_provider.translation import tr
@@ -53,8 +54,9 @@ class SecondView(QgsDockWidget):
         self._outlines = (review.outlines, review.reference)
         self._project = review.outlines.project() or QgsProject.instance()
         self._syncing = self._closed = False
-        self._scale = 0.0
+        self._scale, self._size = 0.0, QSize()
         self._base: QgsMapLayer | None = None
+        self._beside: list[tuple[QDockWidget, int]] = []
         self._build()
         self._fill_choices()
         main.extentsChanged.connect(self._follow_main)
@@ -74,10 +76,15 @@ class SecondView(QgsDockWidget):
         self._take_crs()
 
     def show_in(self, window: QMainWindow) -> None:
-        """Dock it where it was last, on the right at first."""
-        if not window.restoreDockWidget(self):
-            window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self)
+        """Dock it where it was last; at first on the right, two thirds as wide as what it leaves of the main map."""
+        beside = [dock for dock in window.findChildren(QDockWidget) if dock.isVisible() and not dock.isFloating() and dock is not self]
+        self._beside = [(dock, dock.width()) for dock in beside if window.dockWidgetArea(dock) == Qt.DockWidgetArea.RightDockWidgetArea]
+        is_new = not window.restoreDockWidget(self)
+        if is_new:
+            window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self, Qt.Orientation.Horizontal)
         self.show()
+        if is_new:
+            QTimer.singleShot(0, self._take_room)  # the window knows its sizes then
 
     def choices(self) -> list[str]:
         """Keys of what can be shown: ``imagery``, ``infrared``, ``hillshade``, ``slope``, ``probability``, ``layer:ID``, ``theme:NAME``."""
@@ -162,6 +169,14 @@ class SecondView(QgsDockWidget):
         layout.addWidget(self.canvas, 1)
         self.setWidget(content)
         self.setFocusProxy(self._box)
+
+    def _take_room(self) -> None:
+        window = self.parent()
+        if isinstance(window, QMainWindow) and not self._closed:
+            docks, widths = [dock for dock, _ in self._beside], [width for _, width in self._beside]
+            together = self._main.width() + self.width() + sum(dock.width() - width for dock, width in self._beside)
+            window.resizeDocks([*docks, self], [*widths, 2 * together // 5], Qt.Orientation.Horizontal)
+        self._beside = []
 
     def _fill_choices(self, *_: Any) -> None:
         wanted = self.chosen or QgsSettings().value(CHOICE_SETTING, "", type=str)
@@ -249,11 +264,14 @@ class SecondView(QgsDockWidget):
         self.canvas.setRotation(self._main.rotation())
         self.canvas.setExtent(self._main.extent())
         self.canvas.refresh()
-        self._scale = self.canvas.scale()
+        self._scale, self._size = self.canvas.scale(), self.canvas.mapSettings().outputSize()
         self._syncing = False
 
     def _lead_main(self) -> None:
         if self._syncing or not self.isVisible() or not self._scale > 0:
+            return
+        if self.canvas.mapSettings().outputSize() != self._size:  # the panel got another size, the person moved nothing
+            self._follow_main()
             return
         self._syncing = True
         factor = self.canvas.scale() / self._scale
@@ -359,14 +377,26 @@ def show_infrared(layer: QgsRasterLayer) -> None:
 
 def show_hillshade(layer: QgsRasterLayer) -> None:
     """Light from several sides, 45 degrees high."""
+    smooth(layer)
     renderer = QgsHillshadeRenderer(layer.dataProvider(), 1, 315, 45)
     renderer.setMultiDirectional(True)
     renderer.setZFactor(metres_per_unit(layer))
     layer.setRenderer(renderer)
 
 
+def smooth(layer: QgsRasterLayer) -> None:
+    """Interpolate elevation between cells before it is shaded: its steps would be shaded else."""
+    layer.setResamplingStage(Qgis.RasterResamplingStage.Provider)
+    provider = layer.dataProvider()
+    provider.enableProviderResampling(True)
+    provider.setZoomedInResamplingMethod(QgsRasterDataProvider.ResamplingMethod.Cubic)
+    provider.setZoomedOutResamplingMethod(QgsRasterDataProvider.ResamplingMethod.Bilinear)
+    provider.setMaxOversampling(2.0)
+
+
 def show_slope(layer: QgsRasterLayer) -> None:
     """Light from the zenith: grey is the cosine of the (exaggerated) slope, whatever its direction."""
+    smooth(layer)
     renderer = QgsHillshadeRenderer(layer.dataProvider(), 1, 0, zenith())
     renderer.setZFactor(SLOPE_EXAGGERATION * metres_per_unit(layer))
     layer.setRenderer(renderer)

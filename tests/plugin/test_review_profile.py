@@ -197,7 +197,7 @@ def test_roots_and_front_stand_in_the_plot(view, review, qtbot, tasks):
     roots, front = (rule.line().x1() for rule, _ in view._marks)
     area = view.profile.plotArea()
     assert area.left() < roots < front < area.right()
-    assert "heights drawn" in view.text
+    assert "vertical exaggeration" in view.text
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
