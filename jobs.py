@@ -355,7 +355,9 @@ class StartReviewJob:
 class UpdateReviewJob:
     """A review session with newly predicted or newly drawn outlines, every decision kept.
 
-    What is not given stays as it is in the session. ``output`` may be the session itself, which is then replaced when all is done.
+    What is not given stays as it is in the session; with no new layer at all, those that the session was made from are read again.
+    ``area_of_interest``: where the new detection looked; predicted outlines elsewhere stay. ``output`` may be the session itself,
+    which is then replaced when all is done.
     """
 
     command: ClassVar[str] = "update_review"
@@ -366,6 +368,8 @@ class UpdateReviewJob:
     manual: Optional[str] = None
     manual_layer: Optional[str] = None
     probability: Optional[str] = None
+    area_of_interest: Optional[str] = None
+    area_of_interest_layer: Optional[str] = None
 
 
 @dataclass(frozen=True)

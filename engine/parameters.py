@@ -233,7 +233,7 @@ def _check_start_review(job: StartReviewJob) -> None:
 def _check_update_review(job: UpdateReviewJob) -> None:
     _hold(job, "session", bool(job.session), "must name a review session")
     _hold(
-        job, "area_of_interest", not job.area_of_interest or bool(job.predicted), "says where new outlines were predicted: give predicted"
+        job, "area_of_interest", not job.area_of_interest or bool(job.predicted), "says where the new detection looked: give predicted too"
     )
     for path in (job.predicted, job.manual, job.probability, job.area_of_interest):
         if path:

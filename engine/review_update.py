@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pyproj import CRS
 
-from engine.columns import Column, column_of, is_null, numbers, objects, texts, where, writable
+from engine.columns import Column, column_of, is_null, numbers, objects, stacked, texts, where, writable
 from engine.errors import EngineError
 from engine.local_maps import on_one_map
 from engine.matching import match_objects, overlaps
@@ -75,6 +76,7 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
     with snapshot(job.session) as place:
         check_saved(job.session, place)
         session = read_session(place)
+    job = _with_layers(job, session, reporter)
     inputs = _Inputs.of(job, session, reporter)
     relations = relate(
         inputs.predicted.geometries,
@@ -87,7 +89,7 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
     reporter.progress(0.5, "laying out the queue")
     staged = StagedReporter(reporter, 0.5, 0.8)
     proposals = queue(inputs.predicted, inputs.predicted_names, inputs.manual, inputs.manual_names, relations, inputs.probability, staged)
-    if job.predicted is None and PROBABILITY_FIELD not in session.outlines.fields:
+    if inputs.lends_probability:
         proposals = replace(proposals, fields={name: column for name, column in proposals.fields.items() if name != PROBABILITY_FIELD})
     updated, counts = _merged(session, inputs, relations, proposals, reporter)
     settings = _settings(job, session)
@@ -124,15 +126,33 @@ def _state(path: str) -> tuple[str, ...]:
     return tuple(file_state(path + suffix) for suffix in ("", "-wal"))
 
 
+def _with_layers(job: UpdateReviewJob, session: Session, reporter: Reporter) -> UpdateReviewJob:
+    """The job, with the layers that the session was made from, as they are now, where nothing new is given."""
+    if job.predicted or job.manual or job.probability:
+        return job
+    layers: dict[str, Any] = {}
+    for name in ("predicted", "manual"):
+        path = found_path(session.settings.get(name, ""), job.session)
+        if path and Path(path).exists():
+            layers |= {name: path, f"{name}_layer": session.settings.get(f"{name}_layer")}
+        elif path:
+            reporter.warning("file_missing", f"{path} is not there any more: the session keeps its own copy.")
+    return replace(job, **layers)
+
+
 @dataclass(frozen=True)
 class _Inputs:
-    """What the queue is made from, on the session's map: new where given, else as the session has it."""
+    """What the queue is made from, on the session's map: new where given, else as the session has it.
+
+    ``lends_probability``: the field probability_mean of the predicted outlines is none that they came with.
+    """
 
     predicted: PolygonLayer
     predicted_names: Column
     manual: PolygonLayer | None
     manual_names: Column
     probability: str | None
+    lends_probability: bool
 
     @classmethod
     def of(cls, job: UpdateReviewJob, session: Session, reporter: Reporter) -> _Inputs:
@@ -143,16 +163,28 @@ class _Inputs:
             if path is not None:
                 layers[side] = read_outlines(path, getattr(job, f"{side}_layer"), reporter)
                 names[side] = outline_names(layers[side], side, reporter)
+        came = {PROBABILITY_FIELD in fields for fields in (session.outlines.fields, layers["predicted"].fields if job.predicted else {})}
+        if job.area_of_interest is not None:
+            layers["before"] = _own_predicted(session, True)
+            layers["area_of_interest"] = read_outlines(job.area_of_interest, job.area_of_interest_layer, reporter)
         _, *placed = on_one_map([session.outlines, *layers.values()])
         for (side, layer), geometries in zip(layers.items(), placed, strict=True):
-            check_map(layer, getattr(job, side) or job.session, geometries, session.crs, job.session)
+            check_map(layer, getattr(job, side, None) or job.session, geometries, session.crs, job.session)
             layers[side] = replace(layer, geometries=geometries, crs=session.crs)
+        if job.area_of_interest is not None:
+            before, new = layers["before"], layers["predicted"]
+            stays = ~_mostly_within(before.geometries, layers["area_of_interest"].geometries)
+            stays &= ~_shares_half(before.geometries, new.geometries, session.crs, reporter)
+            layers["predicted"] = stacked([new, where(before, stays)])
+            kept_names = texts(session.layers[PREDICTED].fields["name"])[stays]
+            names["predicted"] = np.concatenate([names["predicted"], _unlike(names["predicted"], kept_names)])
         has_manual = job.manual is not None or "manual" in session.settings
         probability = job.probability or found_path(session.settings.get("probability", ""), job.session) or None
         if job.probability is None and probability is not None and not Path(probability).exists():
             reporter.warning("file_missing", f"The session's probability raster {probability} is not there: new outlines go without it.")
             probability = None
-        return cls(layers["predicted"], names["predicted"], layers["manual"] if has_manual else None, names["manual"], probability)
+        manual = layers["manual"] if has_manual else None
+        return cls(layers["predicted"], names["predicted"], manual, names["manual"], probability, not any(came))
 
 
 def _own_predicted(session: Session, with_probability: bool) -> PolygonLayer:
@@ -167,6 +199,27 @@ def _own_predicted(session: Session, with_probability: bool) -> PolygonLayer:
         known = {name: column for name, column in known.items() if name.lower() != PROBABILITY_FIELD}
         known[PROBABILITY_FIELD] = np.append(numbers(fields["probability"]), np.nan)[row]
     return replace(layer, fields=known)
+
+
+def _mostly_within(outlines: NDArray[np.object_], area: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which outlines (n,) lie in an area with at least half of theirs."""
+    whole = shapely.union_all(area)
+    shapely.prepare(whole)
+    inside = shapely.covers(whole, outlines)
+    edge = np.flatnonzero(~inside & shapely.intersects(whole, outlines))
+    inside[edge] = shapely.area(shapely.intersection(whole, outlines[edge])) >= shapely.area(outlines[edge]) / 2
+    return inside
+
+
+def _unlike(taken: Column, names: Column) -> Column:
+    """Names (n,), each with a stroke more as long as another outline is called so."""
+    used, free = set(taken.tolist()), []
+    for name in names:
+        while name in used:
+            name += "'"  # noqa: PLW2901
+        used.add(name)
+        free.append(name)
+    return np.array(free, dtype=object)
 
 
 def _own_manual(session: Session) -> PolygonLayer:
@@ -188,7 +241,7 @@ def _merged(
     is_open = (texts(old.fields["status"]) == "unreviewed") & (source != "added") & np.array([name not in touched for name in uid], bool)
     for name in ("comment", "conflict", "reviewer"):
         is_open &= is_null(column_of(old, name))
-    is_decided = _shares_half(proposals.geometries, ground[~is_open], session, reporter)
+    is_decided = _shares_half(proposals.geometries, ground[~is_open], session.crs, reporter)
 
     kept, partner, change = np.ones(len(old), dtype=bool), np.full(len(old), -1), objects(column_of(old, "change"))
     found = []
@@ -205,7 +258,7 @@ def _merged(
         change[second] = None
         change[second[has_moved]] = "moved"
         alone = np.setdiff1d(ours, second)
-        covered = _shares_half(ground[alone], proposals.geometries[theirs[is_decided[theirs]]], session, reporter)
+        covered = _shares_half(ground[alone], proposals.geometries[theirs[is_decided[theirs]]], session.crs, reporter)
         kept[alone[~covered]] = False
         new = np.setdiff1d(free, first)
         found.append(new)
@@ -237,10 +290,10 @@ def _merged(
     return replace(session, layers=layers), counts
 
 
-def _shares_half(outlines: NDArray[np.object_], others: NDArray[np.object_], session: Session, reporter: Reporter) -> NDArray[np.bool_]:
+def _shares_half(outlines: NDArray[np.object_], others: NDArray[np.object_], crs: CRS, reporter: Reporter) -> NDArray[np.bool_]:
     """Which outlines (n,) share at least half of the smaller one with one of some others (m,)."""
     found = np.zeros(len(outlines), dtype=bool)
-    graph = overlaps(outlines, others, session.crs, 0.0, reporter.check_cancelled)
+    graph = overlaps(outlines, others, crs, 0.0, reporter.check_cancelled)
     found[graph.pairs[graph.overlap >= ON_DECIDED_GROUND, 0]] = True
     return found
 

@@ -27,6 +27,7 @@ class UpdateReview(EngineAlgorithm):
     NAME = "updatereview"
     GROUP = "review"
     SESSION, PREDICTED, MANUAL, PROBABILITY, OUTPUT = "SESSION", "PREDICTED", "MANUAL", "PROBABILITY", "OUTPUT"
+    AREA_OF_INTEREST = "AREA_OF_INTEREST"
     COUNT, UNDECIDED, IS_UNCHANGED = "COUNT", "UNDECIDED", "IS_UNCHANGED"
     CHANGES = {"FOUND": "found", "LOST": "lost", "MOVED": "moved", "UNCHANGED": "unchanged", "DECIDED": "decided"}
 
@@ -56,7 +57,10 @@ class UpdateReview(EngineAlgorithm):
         )
         self.ask_for(
             QgsProcessingParameterFeatureSource(self.PREDICTED, tr("New predicted outlines"), polygons, optional=True),
-            tr("Outlines of a new detection, post-processed. Left empty: those that the session has."),
+            tr(
+                "Outlines of a new detection, post-processed. Left empty: those that the session has. With nothing new at all, the layers "
+                "that the session was made from are read again: they may have been changed."
+            ),
         )
         self.ask_for(
             QgsProcessingParameterFeatureSource(self.MANUAL, tr("Manual outlines"), polygons, optional=True),
@@ -65,6 +69,10 @@ class UpdateReview(EngineAlgorithm):
         self.ask_for(
             QgsProcessingParameterRasterLayer(self.PROBABILITY, tr("New probability"), optional=True),
             tr("The probability raster of the new detection. Left empty: that of the session."),
+        )
+        self.ask_for(
+            QgsProcessingParameterFeatureSource(self.AREA_OF_INTEREST, tr("Where the new detection looked"), polygons, optional=True),
+            tr("Predicted outlines elsewhere stay. Left empty: it looked everywhere, and what it has no more is lost."),
         )
         self.ask_for(
             QgsProcessingParameterFileDestination(self.OUTPUT, tr("Updated session"), session_filter()),
@@ -95,21 +103,22 @@ class UpdateReview(EngineAlgorithm):
     def checkParameterValues(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
         """What can be said before the run."""
         fine, message = super().checkParameterValues(parameters, context)
-        if fine and not any(parameters.get(name) for name in (self.PREDICTED, self.MANUAL, self.PROBABILITY)):
-            return False, tr("Give PREDICTED, MANUAL or PROBABILITY: what is new?")
+        if fine and parameters.get(self.AREA_OF_INTEREST) and not parameters.get(self.PREDICTED):
+            return False, tr("AREA_OF_INTEREST says where the new detection looked: give PREDICTED too.")
         if fine:
             fine, message = self.check_maps(parameters, (self.PROBABILITY,), context)
         return self.check_session(parameters, self.OUTPUT, context) if fine else (fine, message)
 
     def prepareAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> bool:
         """Look at the project's layers, in the main thread."""
-        self._layers = {name: self.layer_path(parameters, name, context, feedback) for name in (self.PREDICTED, self.MANUAL)}
+        names = (self.PREDICTED, self.MANUAL, self.AREA_OF_INTEREST)
+        self._layers = {name: self.layer_path(parameters, name, context, feedback) for name in names}
         self._probability = self.raster_path(parameters, self.PROBABILITY, context)
         return True
 
     def processAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run the job."""
-        predicted, manual = self._layers.values()
+        predicted, manual, area_of_interest = self._layers.values()
         job = UpdateReviewJob(
             session=self.parameterAsFile(parameters, self.SESSION, context),
             output=self.parameterAsFileOutput(parameters, self.OUTPUT, context),
@@ -118,6 +127,8 @@ class UpdateReview(EngineAlgorithm):
             manual=manual[0],
             manual_layer=manual[1],
             probability=self._probability,
+            area_of_interest=area_of_interest[0],
+            area_of_interest_layer=area_of_interest[1],
         )
         result = self.run_in_engine(job, feedback)
         return {

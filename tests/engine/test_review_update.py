@@ -386,9 +386,9 @@ class TestSafety:
             update_review(UpdateReviewJob(plain, str(tmp_path / "out.gpkg"), predicted=plain), SilentReporter())
         assert raised.value.code == "not_a_review"
 
-    def test_nothing_new_is_refused(self, case):
+    def test_where_without_what_is_refused(self, case):
         with pytest.raises(EngineError) as raised:
-            run_job(UpdateReviewJob("review.gpkg", "review.gpkg"), SilentReporter())
+            run_job(UpdateReviewJob("review.gpkg", "review.gpkg", area_of_interest="area.gpkg"), SilentReporter())
         assert raised.value.code == "parameter"
 
     def test_a_probability_raster_that_is_gone(self, case, tmp_path):
@@ -397,6 +397,60 @@ class TestSafety:
         case.write(replace(session, settings={**session.settings, "probability": str(tmp_path / "gone.tif")}))
         case.update({"b": box(900, 0)})
         assert dict(case.reporter.warnings).keys() == {"file_missing"}
+
+
+class TestInputsReadAgain:
+    """Nothing new is given: the layers that the session was made from may have been changed."""
+
+    def test_as_they_were(self, case):
+        case.start({"a": box(0, 0)}, {"m": box(0, 0)})
+        before = case.checksum()
+        assert case.update()["is_unchanged"] and case.checksum() == before
+
+    def test_changed(self, case):
+        case.start({"a": box(0, 0), "b": box(1000, 0)}, {"m": box(0, 0)})
+        save(case.folder / "predicted.gpkg", {"a": box(0, 0), "b": box(1040, 0)})
+        save(case.folder / "manual.gpkg", {"m": box(0, 0), "late": box(3000, 0)})
+        result = case.update()
+        assert result["predicted"] == {**NONE, "moved": 1, "unchanged": 1} and result["manual"] == {**NONE, "found": 1}
+        settings = read(str(case.path)).settings
+        assert settings["predicted_state"] == form.file_state(str(case.folder / "predicted.gpkg"))
+
+    def test_gone(self, case):
+        case.start({"a": box(0, 0)})
+        (case.folder / "predicted.gpkg").unlink()
+        assert case.update()["is_unchanged"] and dict(case.reporter.warnings).keys() == {"file_missing"}
+
+
+class TestAreaOfInterest:
+    """A new detection looked at a part of the ground only."""
+
+    def update(self, case, new, *boxes, **options):
+        area = save(case.folder / "area.gpkg", {str(number): shape for number, shape in enumerate(boxes)})
+        return case.update(new, area_of_interest=area, **options)
+
+    def test_outlines_elsewhere_stay(self, case):
+        case.start({"1": box(0, 0), "2": box(1000, 0), "3": box(5000, 0)}, count=[1, 2, 3], probability_mean=[0.5, 0.75, 0.875])
+        before = case.rows()
+        result = self.update(case, {"1": box(60, 0)}, box(-500, -500, 2000, 2000), fields={"count": [7], "probability_mean": [0.25]})
+        assert result["predicted"] == {**NONE, "moved": 1, "lost": 1, "unchanged": 1}
+        rows = {row["uid"]: row for row in case.rows().values()}
+        moved, stayed = rows[before["1"]["uid"]], rows[before["3"]["uid"]]
+        assert (moved["count"], moved["probability_mean"], moved["probability"]) == (7, 0.25, 0.25)
+        assert (stayed["count"], stayed["probability_mean"], stayed["probability"], stayed["source_id"]) == (3, 0.875, 0.875, "3")
+        assert read(str(case.path)).layers[form.PREDICTED].fields["name"].tolist() == ["1", "3"]
+
+    def test_names_do_not_clash(self, case):
+        case.start({"1": box(0, 0), "2": box(5000, 0)})
+        uid = case.rows()["2"]["uid"]
+        self.update(case, {"1": box(0, 0), "2": box(700, 0)}, box(-500, -500, 2000, 2000))
+        rows = case.rows()
+        assert rows["2'"]["uid"] == uid and rows["2"]["change"] == "found" and "probability_mean" not in rows["2"]
+
+    def test_one_on_the_edge_gives_way_to_its_successor(self, case):
+        case.start({"1": box(0, 0, 400, 200)})
+        result = self.update(case, {"1": box(0, 0, 150, 200)}, box(-500, -500, 650, 2000))
+        assert result["predicted"] == {**NONE, "moved": 1}
 
 
 def test_a_copied_folder_is_a_session_of_its_own(case, tmp_path):

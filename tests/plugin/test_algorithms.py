@@ -204,6 +204,7 @@ PARAMETERS = {
         "PREDICTED": ("source", None, True, False),
         "MANUAL": ("source", None, True, False),
         "PROBABILITY": ("raster", None, True, False),
+        "AREA_OF_INTEREST": ("source", None, True, False),
         "OUTPUT": ("fileDestination", None, False, False),
     },
     "importinventory": {

@@ -40,13 +40,14 @@ def test_what_reaches_the_engine(plugin, false_engine, inputs):
     [
         (START, {"OUTPUT": "/tmp/review.shp"}, "GeoPackage"),
         (START, {"TILE_SIZE": 0}, "TILE_SIZE"),
-        (UPDATE, {"SESSION": "made.gpkg", "OUTPUT": "/tmp/review.gpkg"}, "what is new"),
+        (UPDATE, {"SESSION": "made.gpkg", "OUTPUT": "/tmp/review.gpkg", "AREA_OF_INTEREST": "predicted.gpkg"}, "give PREDICTED"),
     ],
 )
 def test_what_is_refused(plugin, inputs, name, parameters, words):
     defaults = {"PREDICTED": str(inputs / "predicted.gpkg"), "OUTPUT": str(inputs / "review.gpkg")} if name == START else {}
+    files = {key: str(inputs / value) for key, value in parameters.items() if key in ("SESSION", "AREA_OF_INTEREST")}
     with pytest.raises(QgsProcessingException, match=words):
-        processing.run(name, {**defaults, **parameters}, feedback=Listener())
+        processing.run(name, {**defaults, **parameters, **files}, feedback=Listener())
 
 
 def test_the_real_engine_starts_and_updates(plugin, engine, inputs):
@@ -72,6 +73,12 @@ def test_the_real_engine_starts_and_updates(plugin, engine, inputs):
     assert results["MANUAL_UNCHANGED"] == 2 and not results["IS_UNCHANGED"] and results["COUNT"] == results["UNDECIDED"]
     again = processing.run(UPDATE, {"SESSION": review, "PREDICTED": new, "OUTPUT": "TEMPORARY_OUTPUT"}, feedback=Listener())
     assert again["IS_UNCHANGED"] and again["OUTPUT"].endswith(".gpkg")
+
+    far = polygon_layer("field=id:int", [(square(601600, 3098000, 100), [1])])
+    area = polygon_layer("field=id:int", [(square(601500, 3097900, 400), [1])])
+    parameters = {"SESSION": review, "PREDICTED": far, "AREA_OF_INTEREST": area, "OUTPUT": review}
+    results = processing.run(UPDATE, parameters, feedback=Listener())
+    assert (results["FOUND"], results["LOST"], results["UNCHANGED"]) == (1, 0, 2)
 
 
 def test_a_session_of_a_layer_in_memory(plugin, engine, tmp_path):
