@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import Qgis, QgsApplication, QgsCoordinateTransform, QgsCsException, QgsGeometry, QgsPointXY, QgsProject, QgsSettings
-from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsMapTool, QgsRubberBand, QgsVertexMarker
+from qgis.gui import QgsFloatingWidget, QgsMapCanvas, QgsMapMouseEvent, QgsMapTool, QgsRubberBand, QgsVertexMarker
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QKeyEvent
-from qgis.PyQt.QtWidgets import QComboBox, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel
 
 from ...processing_provider.translation import tr
 from .edge_path import REACH, EdgePaths, NoEdges, Window, edges, pixel_size, smoothed
@@ -51,6 +51,7 @@ class SnapTool(QgsMapTool):
         self._paths: EdgePaths | None = None
         self._mouse = QgsPointXY()
         self._is_ours = False
+        self._choice: QgsFloatingWidget | None = None
 
     @property
     def evidence(self) -> str:
@@ -65,18 +66,33 @@ class SnapTool(QgsMapTool):
         if self._start is not None:
             self._begin(self._start.place)
 
-    def evidence_box(self, parent: QWidget | None = None) -> QComboBox:
-        """A box to choose what is followed."""
-        box = QComboBox(parent)
+    def _choice_on(self, canvas: QgsMapCanvas) -> QgsFloatingWidget:
+        """A box in the corner of the map, where QGIS's own tools have their options, to choose what is followed."""
+        box = QComboBox()
         names = {BOTH: tr("image and slope"), IMAGE: tr("image"), SLOPE: tr("slope")}
         for evidence in EVIDENCE:
             box.addItem(names[evidence], evidence)
         box.setCurrentIndex(EVIDENCE.index(self.evidence))
-        box.setEnabled(self._review.imagery is not None and self._review.dem is not None)
-        box.setToolTip(tr("What Snap to edge follows: edges of the imagery, breaks of slope of the elevation model, or both."))
-        box.setAccessibleName(tr("Edge to snap to"))
+        box.setToolTip(tr("Edges of the imagery, breaks of slope of the elevation model, or both"))
         box.currentIndexChanged.connect(lambda index: self.follow(box.itemData(index)))
-        return box
+        label = QLabel(tr("Snap to"))
+        label.setBuddy(box)
+        frame = QFrame()
+        frame.setFrameShape(QFrame.Shape.StyledPanel)
+        frame.setAutoFillBackground(True)
+        row = QHBoxLayout(frame)
+        row.addWidget(label)
+        row.addWidget(box)
+        floating = QgsFloatingWidget(canvas)
+        around = QHBoxLayout(floating)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(frame)
+        floating.setAnchorWidget(canvas)
+        floating.setAnchorPoint(QgsFloatingWidget.AnchorPoint.TopRight)
+        floating.setAnchorWidgetPoint(QgsFloatingWidget.AnchorPoint.TopRight)
+        floating.adjustSize()
+        floating.show()
+        return floating
 
     def why_not(self) -> str:
         """Why nothing can be snapped in this review, empty where it can."""
@@ -98,6 +114,8 @@ class SnapTool(QgsMapTool):
         self._marker.setIconSize(5 * line_width(canvas))
         self._marker.setPenWidth(line_width(canvas))
         self._marker.hide()
+        if self._review.imagery is not None and self._review.dem is not None:
+            self._choice = self._choice_on(canvas)
         self._review.current_changed.connect(self._go)
         self._review.changed.connect(self._follow)
         self._review.closed.connect(self._leave)
@@ -116,6 +134,10 @@ class SnapTool(QgsMapTool):
                 if not sip.isdeleted(item):
                     self.canvas().scene().removeItem(item)
             self._band = self._gone = self._marker = None
+            if self._choice is not None and not sip.isdeleted(self._choice):
+                self._choice.hide()
+                self._choice.deleteLater()
+            self._choice = None
         super().deactivate()
 
     def canvasMoveEvent(self, event: QgsMapMouseEvent) -> None:

@@ -31,7 +31,7 @@ from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
 from .engine_task import EngineTask
 from .session import ReviewError
-from .tool_looks import CASING, PREVIEW, PROPOSED, line_width, preview_band
+from .tool_looks import CASING, LETTERS, PREVIEW, PROPOSED, line_width, preview_band
 
 LENGTHENED = 0.25
 """Share of a line's length by which either end may be lengthened to reach the boundary."""
@@ -287,7 +287,7 @@ class _Proposals(QgsMapCanvasItem):
         width = line_width(self._canvas)
         for number, proposal in enumerate(self.proposals, 1):
             line = self._tool.on_canvas(proposal.line)
-            thickness = width * (0.7 + 1.3 * proposal.score)
+            thickness = width * (1 + 1.3 * proposal.score)
             for colour, across in ((CASING, thickness + width), (PREVIEW if proposal is self.pointed else PROPOSED, thickness)):
                 pen = QPen(colour, across)
                 pen.setCapStyle(Qt.PenCapStyle.RoundCap)
@@ -301,7 +301,7 @@ class _Proposals(QgsMapCanvasItem):
         letters = QPainterPath()
         letters.addText(place, painter.font(), text)
         painter.strokePath(letters, QPen(CASING, 1.5 * width))
-        painter.fillPath(letters, PROPOSED)
+        painter.fillPath(letters, LETTERS)
 
 
 def lengthened(line: QgsGeometry, outline: QgsGeometry) -> QgsGeometry:

@@ -6,7 +6,7 @@ from qgis.core import Qgis
 from qgis.gui import QgsMapCanvas, QgsRubberBand
 from qgis.PyQt.QtGui import QColor
 
-PREVIEW, PROPOSED, CASING = QColor("#d55e00"), QColor("#cc79a7"), QColor(26, 26, 26, 170)
+PREVIEW, PROPOSED, LETTERS, CASING = QColor("#d55e00"), QColor("#cc79a7"), QColor("#ffffff"), QColor(26, 26, 26, 170)
 
 
 def line_width(canvas: QgsMapCanvas) -> int:

@@ -16,7 +16,9 @@ from qgis.core import (
     QgsProject,
     QgsRasterLayer,
 )
+from qgis.gui import QgsFloatingWidget
 from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import QComboBox
 
 from tests.plugin.canvas import click, items, look_at, move, press
 from tests.plugin.reviews import make_review
@@ -199,7 +201,10 @@ def session(module, tmp_path, qgis_new_project):
 
 
 @pytest.fixture
-def start_tool(module, qgis_canvas):
+def start_tool(module, qgis_canvas, monkeypatch):
+    for name in ("edge_path", "snap_tool"):
+        monkeypatch.setattr(module(f"dialogs.review.{name}"), "REACH", 30)  # a small window is quick, and enough
+
     def start(review):
         look_at(qgis_canvas, UTM, review.outline(review.current))
         tool = module("dialogs.review.snap_tool").SnapTool(review, qgis_canvas)
@@ -338,7 +343,7 @@ def test_a_review_that_closes_takes_the_tool_away(session, start_tool, qgis_canv
 def test_slope_alone_where_there_is_no_imagery(session, start_tool):
     tool = start_tool(session(imagery=False))
     assert tool.evidence == "slope" and tool.why_not() == ""
-    assert not tool.evidence_box().isEnabled()
+    assert tool._choice is None
 
 
 def test_without_rasters_it_says_why(session, start_tool, qgis_canvas, qtbot):
@@ -352,10 +357,13 @@ def test_without_rasters_it_says_why(session, start_tool, qgis_canvas, qtbot):
     assert review.outline(review.current).asWkt() == before
 
 
-def test_what_is_followed_is_remembered(session, start_tool, module, qgis_canvas):
+def test_what_is_followed_is_chosen_on_the_map_and_remembered(session, start_tool, module, qgis_canvas):
     review = session()
-    box = start_tool(review).evidence_box()
-    assert box.isEnabled()
+    tool = start_tool(review)
+    box = tool._choice.findChild(QComboBox)
     box.setCurrentIndex(box.findData("image"))
     assert module("dialogs.review.snap_tool").SnapTool(review, qgis_canvas).evidence == "image"
     box.setCurrentIndex(box.findData("both"))
+    qgis_canvas.unsetMapTool(tool)
+    assert tool._choice is None
+    assert not any(choice.isVisibleTo(qgis_canvas) for choice in qgis_canvas.findChildren(QgsFloatingWidget))
