@@ -45,6 +45,7 @@ from ...processing_provider.translation import tr
 from .journal import Change, Journal, JournalError, end_log
 from .queue import COLUMNS, Queue
 from .recorder import GEOMETRY, Entry, Recorder, State, Touch, geometry_of, plain
+from .versions import other_versions
 
 IDLE_SECONDS = 120.0
 """Longest time that is counted between showing an outline and a command, or between two commands: who did nothing for longer was away."""
@@ -236,8 +237,12 @@ class Review(QObject):
             self._action = outer
 
     def accept(self, uids: Sequence[str]) -> None:
-        """Into the inventory: as "edited" where the boundary was changed, as "added" where it was drawn or is a manual outline."""
-        self._decide(uids, "accept", tr("Accept"), self._status_when_kept)
+        """Into the inventory: as "edited" where the boundary was changed, as "added" where it was drawn or is a manual outline.
+
+        Of an outline on which reviewers disagree, the other versions are replaced.
+        """
+        others = other_versions(self.outlines, [uid for uid in self._known(uids) if self.queue.get(uid)["conflict"]])
+        self._decide([*uids, *others], "accept", tr("Accept"), lambda uid: "replaced" if uid in others else self._status_when_kept(uid))
 
     def reject(self, uids: Sequence[str], reason: str, comment: str = "") -> None:
         """No rock glaciers, for one of :data:`review_session.REASONS`."""

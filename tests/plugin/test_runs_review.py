@@ -151,10 +151,12 @@ class TestWithTheDock:
         assert bos.geometry().area() > adas.geometry().area()
         assert merged.queue.row_at(0)["conflict"] and merged.queue.row_at(1)["conflict"]
         merged.accept([first])
-        assert (merged.feature(first)["status"], merged.feature(first)["conflict"]) == ("edited", NULL)
+        statuses = lambda: [merged.feature(own["uid"])["status"] for own in (bos, adas)]  # noqa: E731
+        assert statuses() == ["edited", "replaced"] and merged.feature(first)["conflict"] == NULL
         merged.undo()
+        assert statuses() == ["unreviewed", "unreviewed"]
         merged.accept([adas["uid"]])
-        assert merged.feature(adas["uid"])["status"] == "accepted"
+        assert statuses() == ["replaced", "accepted"]
 
 
 class TestFinish:
