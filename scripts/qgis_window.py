@@ -99,6 +99,7 @@ def run_in_qgis(
     """
     profile = folder / "profiles" / "default"
     if not profile.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         (profile / "python" / "plugins").mkdir(parents=True)
         (profile / "python" / "plugins" / "rock_glacier_mapper").symlink_to(ROOT)
         (profile / "QGIS").mkdir()
@@ -147,7 +148,7 @@ def work_in_qgis(order_file: str, work: Callable[[dict[str, Any], list[str]], No
 def virtual_display() -> Iterator[str]:
     """An X server without a screen; its name for the variable DISPLAY."""
     reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{WIDTH}x{HEIGHT}x24"]
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-dpi", "96"]
     server = subprocess.Popen(command, pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(writing)
     try:

@@ -146,7 +146,8 @@ class CurrentPanel(QWidget):
         position, seen = self._review.queue.position(uid), len(self._review.queue)
         place = "" if position is None else tr("{} of {}").format(locale.toString(position + 1), locale.toString(seen))
         self._name.setText("  ·  ".join(filter(None, (str(row["name"] or uid), status_text(row["status"]), place))))
-        self._facts.setText(f"{source_text(row['source'])}  ·  {relation_text(row['relation'])}")
+        facts = relation_text(row["relation"])
+        self._facts.setText(facts if row["relation"] else f"{source_text(row['source'])}  ·  {facts}")
         notices = (
             tr("Rejected: {}").format(reason_text(row["reason"])) if row["reason"] else "",
             tr("Reviewers disagree: {}").format(row["conflict"]) if row["conflict"] else "",

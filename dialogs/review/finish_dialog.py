@@ -10,6 +10,7 @@ from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
 from ...jobs import INVENTORY_FORMS, FinishReviewJob
+from ...processing_provider.layers import raster_path
 from ...processing_provider.translation import tr
 from .session import Review
 from .training_dialog import JobDialog, StackList, examples
@@ -27,7 +28,7 @@ class FinishDialog(JobDialog):
         self._form.addItems(INVENTORY_FORMS)
         self._form.setToolTip(tr("The published form that the inventory is written in"))
         self._operator = QLineEdit(review.operator)
-        self._imagery = QLineEdit(review.imagery.name() if review.imagery is not None else "")
+        self._imagery = QLineEdit(Path(raster_path(review.imagery)).stem if review.imagery is not None else "")
         self._imagery.setToolTip(tr("Sensor and date, as they should be read in the inventory"))
         self._accuracy = QCheckBox(tr("Compare the predicted outlines with the reviewed ones"))
         self._accuracy.setChecked(True)

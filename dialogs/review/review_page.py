@@ -6,8 +6,8 @@ from typing import Any, Callable
 
 from qgis.core import Qgis, QgsProject, QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas, QgsMapTool
-from qgis.PyQt.QtCore import QElapsedTimer, QEvent, QObject, QPoint, Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QApplication, QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from qgis.PyQt.QtCore import QElapsedTimer, QEvent, QObject, QPoint, Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtWidgets import QApplication, QDockWidget, QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from ...processing_provider.translation import tr
 from .actions import MANUAL, OUTLINE, RESTING, SESSION, Actions, TypingGuard
@@ -92,7 +92,7 @@ class ReviewPage(QWidget):
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._splitter.addWidget(self.queue_view)
         self._splitter.addWidget(self._scroll)
-        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setStretchFactor(0, 1)  # what is left over goes to the queue
         self._splitter.setChildrenCollapsible(False)
         state = QgsSettings().value(SPLITTER_SETTING)
         if state:
@@ -364,6 +364,7 @@ class ReviewPage(QWidget):
             self._canvas.setMapTool(tool)
 
     def _toggle_view(self, name: str, make: Callable[[], Any]) -> None:
+        self._keep_width()
         if name not in self._views:
             view = self._views[name] = make()
             view.visibilityChanged.connect(lambda _visible: self._actions[name].setChecked(view.isVisible()))
@@ -371,6 +372,15 @@ class ReviewPage(QWidget):
         else:
             self._views[name].setUserVisible(not self._views[name].isUserVisible())
         self._actions[name].setChecked(self._views[name].isUserVisible())
+
+    def _keep_width(self) -> None:
+        """QGIS shares the room of a view that comes or goes among its neighbours; this dock stays as wide as it is."""
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        if dock is not None and not dock.isFloating():
+            window, width = self._interface.mainWindow(), dock.width()
+            QTimer.singleShot(0, lambda: window.resizeDocks([dock], [width], Qt.Orientation.Horizontal))
 
     def _open_group(self, name: str) -> None:
         self._groups[name].setCollapsed(False)

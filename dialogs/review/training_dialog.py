@@ -47,7 +47,8 @@ class StackList(QWidget):
         for layer in QgsProject.instance().mapLayers().values():
             if isinstance(layer, QgsRasterLayer) and is_stack(layer) and not why_unreadable(layer):
                 self._add(layer.name(), raster_path(layer), layer is preferred)
-        more = QPushButton(tr("Add file…"))
+        self._list.setHidden(not self._list.count())
+        more = QPushButton(tr("Add spectral stack…"))
         more.clicked.connect(self._ask)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,6 +64,7 @@ class StackList(QWidget):
         paths, _ = QFileDialog.getOpenFileNames(self, tr("Spectral stacks"), "", RASTER_FILTER)
         for path in paths:
             self._add(Path(path).name, path, checked=True)
+            self._list.show()
 
     def _add(self, name: str, path: str, checked: bool) -> None:
         item = QListWidgetItem(name)

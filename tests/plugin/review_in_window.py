@@ -15,10 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+SCRIPTS = str(Path(__file__).resolve().parents[2] / "scripts")
+if SCRIPTS not in sys.path:
+    sys.path.insert(0, SCRIPTS)
 
-from qgis_window import ROOT, Window, lacking, run_in_qgis, work_in_qgis  # type: ignore[import-not-found]
+from qgis_window import ROOT, Window, lacking, run_in_qgis, work_in_qgis  # noqa: E402 found there
 
 SAMPLE = ROOT / "resources" / "sample"
 LONGEST_S = 300
@@ -51,6 +52,7 @@ class Reviewer(Window):
         for bar in self.main.findChildren(QToolBar):
             if bar.parent() is self.main:
                 bar.setVisible(bar.objectName() in ("mFileToolBar", "mMapNavToolBar", "mDigitizeToolBar", "mPluginToolBar"))
+        self.iface.messageBar().clearWidgets()
         self.main.activateWindow()
         self.expect(self.main.isActiveWindow, OPENING_S, "QGIS's window is not active")
 
@@ -66,7 +68,7 @@ class Reviewer(Window):
         self.rest(0.3)
         self.wait(lambda: not self.canvas.isDrawing(), DRAWING_S)
         self.rest(0.3)
-        self.main.grab().save(str(self.folder / f"{name}.png"))
+        self.main.screen().grabWindow(0).save(str(self.folder / f"{name}.png"))  # with menus that are open
 
     def open_dock(self) -> None:
         """From the Raster menu."""
