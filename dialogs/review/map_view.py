@@ -56,7 +56,7 @@ class MapView(QObject):
     def __init__(self, review: Any, canvas: QgsMapCanvas) -> None:
         super().__init__()
         self._review, self._canvas = review, canvas
-        self._comparison = COMPARISONS[0]
+        self._comparison, self._has_manual = COMPARISONS[0], review.reference.featureCount() > 0
         mode = QgsSettings().value(MODE_SETTING, MODES[0], type=str)
         self._mode = mode if mode in MODES else MODES[0]
         self._shows_fills, self._closed = True, False
@@ -83,8 +83,8 @@ class MapView(QObject):
 
     @property
     def comparison(self) -> str:
-        """What outlines are compared with: ``reference`` (manual) or ``predicted``."""
-        return self._comparison
+        """What outlines are compared with: ``reference`` (manual) or ``predicted``, always that where there is no manual layer."""
+        return self._comparison if self._has_manual else "predicted"
 
     def set_comparison(self, comparison: str) -> None:
         """Choose one of :data:`COMPARISONS`."""
@@ -105,7 +105,7 @@ class MapView(QObject):
         """What the three areas are of the current outline, for the legend."""
         feature = self._review.feature(self._review.current) if self._review.current else None
         is_manual = feature is not None and feature["source"] == "manual"
-        if self._comparison == "predicted" and not is_manual:
+        if self.comparison == "predicted" and not is_manual:
             return {COMMON: tr("as predicted"), OURS: tr("only now"), THEIRS: tr("only predicted")}
         ours = tr("only predicted") if is_manual else tr("only outline")
         return {COMMON: tr("in common"), OURS: ours, THEIRS: tr("only manual")}
@@ -158,7 +158,7 @@ class MapView(QObject):
         if feature is not None and feature["source"] == "manual":
             ours, theirs = self._review.predicted_ground(uid), outline
         else:
-            ground = self._review.predicted_ground if self._comparison == "predicted" else self._review.reference_ground
+            ground = self._review.predicted_ground if self.comparison == "predicted" else self._review.reference_ground
             ours, theirs = outline, ground(uid)
         ours, theirs = valid(ours), valid(theirs)
         if ours.isEmpty() or theirs.isEmpty():

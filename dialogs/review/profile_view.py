@@ -352,7 +352,8 @@ def elevation_clone(dem: QgsRasterLayer, palette: QPalette) -> QgsRasterLayer:
 def profile_line(line: QgsGeometry, outline: QgsGeometry, crs: QgsCoordinateReferenceSystem, project: QgsProject) -> ProfileLine:
     """The line of a profile along a fall line in ``crs``, from roots to front."""
     to_metres = local_map(outline.boundingBox().center(), crs, project.transformContext())
-    return _prolonged(transformed(line, to_metres), transformed(outline, to_metres), to_metres)
+    in_metres = transformed(line, to_metres)
+    return _prolonged(in_metres, to_metres, 0.0, in_metres.length())
 
 
 def straight_line(
@@ -368,16 +369,15 @@ def straight_line(
     if dem is not None:
         first, last = (elevation_at(dem, end, to_metres.destinationCrs(), project) for end in ends)
         ends = ends[::-1] if first < last else ends
-    return _prolonged(QgsGeometry.fromPolylineXY(ends), in_metres, to_metres, why)
+    line = QgsGeometry.fromPolylineXY(ends)
+    inside = line.intersection(in_metres.buffer(0, 8))
+    distances = [line.lineLocatePoint(QgsGeometry(vertex.clone())) for vertex in inside.vertices()] or [0.0, line.length()]
+    return _prolonged(line, to_metres, min(distances), max(distances), why)
 
 
-def _prolonged(line: QgsGeometry, outline: QgsGeometry, to_metres: QgsCoordinateTransform, why: str = "") -> ProfileLine:
+def _prolonged(line: QgsGeometry, to_metres: QgsCoordinateTransform, roots: float, front: float, why: str = "") -> ProfileLine:
     beyond = BEYOND * line.length()
-    longer = line.extendLine(beyond, beyond)
-    inside = longer.intersection(outline.buffer(0, 8))
-    distances = [longer.lineLocatePoint(QgsGeometry(vertex.clone())) for vertex in inside.vertices()]
-    roots, front = (min(distances), max(distances)) if distances else (beyond, beyond + line.length())
-    return ProfileLine(longer, to_metres, roots, front, why)
+    return ProfileLine(line.extendLine(beyond, beyond), to_metres, beyond + roots, beyond + front, why)
 
 
 def elevation_at(dem: QgsRasterLayer, place: QgsPointXY, crs: QgsCoordinateReferenceSystem, project: QgsProject) -> float:

@@ -134,6 +134,14 @@ def test_compared_with_the_prediction_it_shows_what_was_edited(view, review):
     assert areas(view) == {"common": 45000, "ours": 0, "theirs": 45000}
 
 
+def test_without_a_manual_layer_the_prediction_is_compared_with(map_view, module, tmp_path, qgis_new_project, canvas):
+    review = module("dialogs.review.session").Review(make_review(tmp_path, manual=False), "Ann", QgsProject.instance())
+    view = map_view.MapView(review, canvas)
+    review.show(uid_of(review, 2))
+    assert view.comparison == "predicted" and areas(view) == {"common": 90000, "ours": 0, "theirs": 0}
+    review.close()
+
+
 def test_an_invalid_outline_and_a_sliver_are_drawn(view, review):
     uid = uid_of(review, 1)
     review.show(uid)
