@@ -124,6 +124,8 @@ class Review(QObject):
         try:
             self._open()
         except BaseException:
+            self.is_open = False
+            self._hear_no_more()
             self._release()
             raise
         self._heart = QTimer(self)
@@ -1193,15 +1195,20 @@ class Review(QObject):
         self.is_open = False
         self._heart.stop()
         self._placing.stop()
-        self._project.layersWillBeRemoved.disconnect(self._notice_removal)
+        self._hear_no_more()
+        self.closed.emit()
+        self._release(going)
+
+    def _hear_no_more(self) -> None:
+        """What happens to the layers is none of the review's from now on."""
+        with suppress(TypeError):  # not connected yet
+            self._project.layersWillBeRemoved.disconnect(self._notice_removal)
         for recorder in self._recorders.values():
             recorder.stop()
         self._shut()
-        for layer in (self.outlines, self.restricted):
-            if layer.isEditable():
-                layer.rollBack()  # nothing is in the buffer, or the journal has it
-        self.closed.emit()
-        self._release(going)
+        for recorder in self._recorders.values():
+            if recorder.layer.isEditable():
+                recorder.layer.rollBack()  # nothing is in the buffer, or the journal has it
 
     def _shut(self) -> None:
         """Close the journal, before QGIS closes its layers: the last one to do so can end the write-ahead log."""

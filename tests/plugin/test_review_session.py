@@ -488,6 +488,19 @@ def test_native_drawing_and_paste(review: Any) -> None:
     assert queue_agrees(review)
 
 
+def test_restricted_outline_drawn_with_qgis(review: Any) -> None:
+    uid = review.queue.uid_at(3)
+    review.show(uid)
+    layer = review.restricted
+    layer.beginEditCommand("Feature added")
+    layer.addFeature(QgsVectorLayerUtils.createFeature(layer, NEW, {}, layer.createExpressionContext()))
+    layer.endEditCommand()
+    assert review.restricted_outline(uid).isGeosEqual(NEW)
+    assert [row[1:3] for row in journal(review.path)] == [("restricted", uid)]
+    review.undo()
+    assert review.restricted_outline(uid).isEmpty()
+
+
 def test_changes_outside_of_edit_commands(review: Any) -> None:
     (uid,) = of_case(review, 0)
     layer, fid = review.outlines, review.queue.get(uid)["fid"]
@@ -752,6 +765,46 @@ def test_without(without: str, open_review: Callable[..., Any], tmp_path: Path, 
             review.take_manual(uid)
     else:
         assert getattr(review, without) is None
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_without_outlines_or_without_geometry(
+    rows: int, open_review: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"uid": "u0", "source": "predicted", "status": "unreviewed", "geometry": reviews._polygon((LEFT, TOP, 10, 10))}
+    monkeypatch.setattr(reviews, "_outlines", lambda *_: [dict(row) for _ in range(rows)])
+    monkeypatch.setattr(reviews, "_write_layer", _without_geometry(reviews._write_layer))
+    review = open_review(make_review(tmp_path, manual=False))
+    assert review.queue.total == rows
+    if rows:
+        assert review.queue.get("u0")["area_km2"] is None
+        review.reject(["u0"], "other")
+    uid = review.add(NEW)
+    review.save()
+    assert review.queue.get(uid)["area_km2"] == pytest.approx(0.04, rel=1e-2)
+
+
+def _without_geometry(write: Callable[..., None]) -> Callable[..., None]:
+    def writing(dataset: Any, name: str, fields: Any, rows: list[dict[str, Any]], *rest: Any) -> None:
+        write(dataset, name, fields, rows, *rest)
+        if name == form.OUTLINES:
+            dataset.ExecuteSQL("UPDATE outlines SET geom = NULL")
+
+    return writing
+
+
+def test_edits_that_cannot_be_made_again_do_not_leave_half_a_session(
+    review: Any, module: Any, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_review: Callable[..., Any]
+) -> None:
+    everything(review)
+    end, left = picture(review), crash_copy(review.path, tmp_path / "left")
+    review.close()
+    with monkeypatch.context() as context:
+        context.setattr(QgsVectorLayer, "commitChanges", lambda *_args, **_more: False)
+        with pytest.raises(error, match="could not be written"):
+            open_review(left)
+    assert QgsProject.instance().mapLayers() == {}
+    assert picture(open_review(left)) == end
 
 
 def test_place_is_kept(open_review: Callable[..., Any], review: Any) -> None:
