@@ -234,6 +234,16 @@ def test_outlines_in_another_crs_are_brought_to_the_stack(job: SamplesJob, tmp_p
         assert np.array_equal(one.read(a)[1], other.read(b)[1])
 
 
+def test_a_stack_in_degrees_gives_samples_in_metres(tmp_path: Path) -> None:
+    path = stack(tmp_path / "stack.tif", 60, 60, transform=Affine(1e-4, 0, 88.0, 0, -1e-4, 27.8), crs="EPSG:4326")
+    shape = shapely.box(88.001, 27.7952, 88.005, 27.7992)
+    job = SamplesJob(str(tmp_path / "s"), (path,), outlines(tmp_path / "o.gpkg", [shape], crs="EPSG:4326"), resolution=10.0, background=0.0)
+    found, _, _ = make(job)
+    area = sum((found.read(sample)[1] == 1).sum() * 100 for sample in found.samples)
+    assert {sample.crs for sample in found.samples} == {UTM45N}
+    assert area == pytest.approx(4e-3 * 98_500 * 4e-3 * 110_800, rel=0.03)  # metres of a degree at 27.8 N
+
+
 def test_two_dates_of_one_place_are_on_one_side(job: SamplesJob, tmp_path: Path) -> None:
     again = stack(tmp_path / "S2_20230815.tif", seed=5)
     for recipe in ("blocks", "paper"):
