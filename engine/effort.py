@@ -31,6 +31,9 @@ BY_HAND = ("edited", "added")
 POINTS_M = AssessJob("", "").pixel_size
 """Of boundaries that are compared, one point is at most so far from the next; as Assess accuracy does."""
 
+SAME = 1e-9
+"""Share of their joint area that two boundaries may differ by and still be the same: a vertex on a straight edge is no edit."""
+
 DONE = """
 CREATE TEMP VIEW done AS
 SELECT *, sum(seconds) OVER command / 60.0 / count(*) OVER command AS minutes, count(*) OVER command AS together
@@ -136,6 +139,7 @@ def _table(session: Session, journal: sqlite3.Connection, check: Callable[[], No
     table["area_km2"] = geodesic_area(now, layer.crs) / 1e6
     was = sound(np.array([first.get(uid) for uid in uids], dtype=object))
     changed = np.flatnonzero((shapely.area(was) > 0) & (shapely.area(now) > 0) & np.isin(table["decision"].astype(str), KEPT))
+    changed = changed[pair_iou(was[changed], now[changed]) < 1 - SAME]
     first_shapes, last_shapes = was[changed], now[changed]
     before_km2 = geodesic_area(first_shapes, layer.crs) / 1e6
     moved_m = mean_boundary_distances(last_shapes, first_shapes, layer.crs, POINTS_M, check)

@@ -104,7 +104,8 @@ def _kept(session: Session, reporter: Reporter) -> tuple[PolygonLayer, PolygonLa
     kept = _measurable(where(session.outlines, np.isin(status.astype(str), KEPT)), "outlines", reporter)
     uids, source = texts(column_of(kept, "uid")), texts(column_of(kept, "source"))
     changed = {entry["uid"] for entry in session.journal if not entry["undone"] and entry["layer"] == OUTLINES and _redrawn(entry)}
-    corrected = (texts(column_of(kept, "status")) == "edited") | np.array([uid in changed for uid in uids], dtype=bool)
+    status = texts(column_of(kept, "status"))
+    corrected = (status == "edited") | ((status == "uncertain") & np.array([uid in changed for uid in uids], dtype=bool))
     method = np.select([source != "predicted", corrected], [BY_HAND, CORRECTED], AS_PREDICTED).astype(object)
     ids = _working_ids(kept)
     kept = replace(

@@ -72,6 +72,14 @@ class TestNumbers:
         rows = dict(zip(result.outlines["uid"], result.outlines["iou"], strict=True))
         assert np.isnan(rows["a"])
 
+    def test_a_boundary_that_bounds_the_same_ground_is_not_edited(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0))
+        review.do("Ada", "edit", "a", geometry=box(0, 0).segmentize(50))
+        review.do("Ada", "accept", "a", status="accepted")
+        edits = effort_of(review, tmp_path).numbers["edits"]
+        assert (edits["edited"], edits["edited_share"], edits["iou"]["n"]) == (0, 0.0, 0)
+
     def test_operators(self, worked, tmp_path):
         operators = effort_of(worked, tmp_path).numbers["operators"]
         ada, bo = operators["Ada"], operators["Bo"]
