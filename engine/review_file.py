@@ -225,6 +225,24 @@ def _write_tables(place: Path, session: Session) -> None:
                 raise OSError(f"the layer {name} is incomplete")
 
 
+def copy_tables(source: Path, place: Path) -> None:
+    """Copy to a session what tables besides its own another one holds: the styles that QGIS keeps in a GeoPackage, perhaps."""
+    listed = (
+        "SELECT name, sql FROM other.sqlite_master JOIN other.gpkg_contents ON table_name = name "
+        "WHERE type = 'table' AND data_type = 'attributes' AND name NOT IN (?, ?)"
+    )
+    try:
+        with closing(sqlite3.connect(place)) as connection:
+            connection.execute("ATTACH ? AS other", (str(source),))
+            with connection:
+                for name, definition in connection.execute(listed, (JOURNAL, SETTINGS)).fetchall():
+                    connection.execute(definition)
+                    connection.execute(f'INSERT INTO main."{name}" SELECT * FROM other."{name}"')
+                    connection.execute("INSERT INTO gpkg_contents SELECT * FROM other.gpkg_contents WHERE table_name = ?", (name,))
+    except sqlite3.Error as error:
+        raise OSError(str(error)) from error
+
+
 def _of_kind(column: Column, kind: str | None) -> NDArray[Any]:
     """A column as a field of a kind is written, empty ones masked or None; others as they are."""
     if kind == "text":

@@ -21,7 +21,7 @@ from engine.matching import match_objects, overlaps
 from engine.outline_names import outline_names
 from engine.outputs import whole_file
 from engine.reporting import Reporter, StagedReporter
-from engine.review_file import Session, check_saved, read_session, snapshot, write_session
+from engine.review_file import Session, check_saved, copy_tables, read_session, snapshot, write_session
 from engine.review_queue import (
     OWN_PREFIX,
     PROBABILITY_FIELD,
@@ -53,7 +53,8 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
 
     Outlines that a person has judged, added or touched in any way stay as they are; they are only told what they correspond to now.
     Of the others, each takes over the geometry and the fields of the new outline that it shares most ground with (largest sum of IoU);
-    those without one leave the queue, and new ones without a partner join it, unless they lie on ground that is decided.
+    those without one leave the queue, and new ones without a partner join it, unless they lie on ground that is decided. With an area
+    of interest, predicted outlines that lie mostly elsewhere count among the new ones, as they were.
 
     Returns
     -------
@@ -69,13 +70,16 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
         :func:`engine.outputs.whole_file`; Cancelled.
     """
     reporter.progress(0.0, "reading the session")
-    replaces_it = Path(job.output).exists() and Path(job.output).samefile(job.session)
-    if replaces_it:
+    if _replaces_it(job):
         _check_closed(job.session)
     state = _state(job.session)
-    with snapshot(job.session) as place:
-        check_saved(job.session, place)
-        session = read_session(place)
+    with snapshot(job.session) as before:
+        check_saved(job.session, before)
+        return _update(job, read_session(before), before, state, reporter)
+
+
+def _update(job: UpdateReviewJob, session: Session, before: Path, state: tuple[str, ...], reporter: Reporter) -> dict[str, Any]:
+    """:func:`update_review` of the session that is in the file ``before``, when the person's own was in ``state``."""
     job = _with_layers(job, session, reporter)
     inputs = _Inputs.of(job, session, reporter)
     relations = relate(
@@ -99,9 +103,10 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
         reporter.info("The outlines are those that the session has already: nothing has changed.")
     updated = replace(updated, settings=settings)
     reporter.progress(0.85, "writing the session")
-    if not (replaces_it and is_unchanged and settings == session.settings):
+    if not (_replaces_it(job) and is_unchanged and settings == session.settings):
         with whole_file(job.output) as place:
             write_session(place, updated)
+            copy_tables(before, place)
             reporter.check_cancelled()
             if _state(job.session) != state:
                 raise EngineError(
@@ -110,6 +115,10 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
     reporter.progress(1.0, "updated")
     undecided = int((updated.outlines.fields["status"] == "unreviewed").sum())
     return {"output": job.output, "count": len(updated.outlines), "undecided": undecided, **counts, "is_unchanged": is_unchanged}
+
+
+def _replaces_it(job: UpdateReviewJob) -> bool:
+    return Path(job.output).exists() and Path(job.output).samefile(job.session)
 
 
 def _check_closed(path: str) -> None:
@@ -292,10 +301,17 @@ def _merged(
 
 def _shares_half(outlines: NDArray[np.object_], others: NDArray[np.object_], crs: CRS, reporter: Reporter) -> NDArray[np.bool_]:
     """Which outlines (n,) share at least half of the smaller one with one of some others (m,)."""
+    near, beside = _meeting(outlines, others)
+    graph = overlaps(outlines[near], others[beside], crs, 0.0, reporter.check_cancelled)
     found = np.zeros(len(outlines), dtype=bool)
-    graph = overlaps(outlines, others, crs, 0.0, reporter.check_cancelled)
-    found[graph.pairs[graph.overlap >= ON_DECIDED_GROUND, 0]] = True
+    found[near[graph.pairs[graph.overlap >= ON_DECIDED_GROUND, 0]]] = True
     return found
+
+
+def _meeting(outlines: NDArray[np.object_], others: NDArray[np.object_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the outlines and of the others whose bounds meet: of the rest, nothing has to be measured."""
+    first, second = shapely.STRtree(others).query(outlines)
+    return np.unique(first), np.unique(second)
 
 
 def _new_fields(
@@ -331,9 +347,10 @@ def _tell(
     for own_side in (True, False):
         for others, component_of, side in sides:
             rows = np.flatnonzero(told & (component == 0) & ((source == side) == own_side))
-            graph = overlaps(ground[rows], others, session.crs, check=reporter.check_cancelled)
+            near, beside = _meeting(ground[rows], others)
+            graph = overlaps(ground[rows[near]], others[beside], session.crs, check=reporter.check_cancelled)
             order = np.argsort(graph.iou, kind="stable")  # the best is the last that is written
-            component[rows[graph.pairs[order, 0]]] = component_of[graph.pairs[order, 1]]
+            component[rows[near[graph.pairs[order, 0]]]] = component_of[beside[graph.pairs[order, 1]]]
     rows = np.flatnonzero(told)
     numbers_of = {
         "component": np.array([number or None for number in component.tolist()], dtype=object),

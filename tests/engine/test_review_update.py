@@ -285,6 +285,19 @@ def test_restricted_tiles_and_settings_stay(case):
     assert any("1 restricted" in text for text in case.reporter.infos)
 
 
+def test_tables_that_others_keep_in_the_session_stay(case):
+    case.start({"a": box(0, 0)})
+    with closing(sqlite3.connect(case.path)) as connection, connection:
+        connection.execute("CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, styleName TEXT)")
+        connection.execute("INSERT INTO layer_styles (styleName) VALUES ('mine')")
+        connection.execute("INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('layer_styles', 'attributes', 'styles')")
+    case.update({"b": box(900, 0)})
+    with closing(sqlite3.connect(case.path)) as connection:
+        assert connection.execute("SELECT styleName FROM layer_styles").fetchall() == [("mine",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert set(case.rows()) == {"b"}
+
+
 class TestUnchanged:
     def test_nothing_is_written(self, case):
         case.start({"a": box(0, 0), "b": box(1000, 0)}, {"m": box(20, 0), "missed": box(4000, 0)}, score=[0.5, 0.25])
