@@ -20,6 +20,8 @@ from ... import review_session as form
 
 ROWS_AT_ONCE = 500
 """Of one INSERT."""
+PAGE = 4096
+"""Features that are read at once."""
 WRITTEN = tuple(name for name, _ in form.JOURNAL_FIELDS if name not in ("id", "undone", "saved"))
 
 
@@ -118,6 +120,17 @@ class Journal:
         """Names of the key and of the geometry of a layer."""
         table = self._file.GetLayerByName(layer)
         return table.GetFIDColumn(), table.GetGeometryColumn()
+
+    def pages(self, layer: str, key: str, columns: Sequence[str]) -> Iterator[list[Any]]:
+        """The values of ``columns`` of all features, in the order of ``key``, without ever holding many at once."""
+        last = -(2**63)
+        while True:
+            page = f"SELECT {{}} FROM (SELECT * FROM {layer} WHERE {key} > {last} ORDER BY {key} LIMIT {PAGE})"
+            rows = self.rows(page, [key, *columns])
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield from (row[1:] for row in rows)
 
     def rows(self, select: str, columns: Sequence[str]) -> list[list[Any]]:
         """The values of ``columns``, which take the place of ``{}`` in ``select``; in one go, as one text in JSON."""

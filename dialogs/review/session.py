@@ -436,12 +436,18 @@ class Review(QObject):
                     raise ReviewError(tr("The outlines could not be written to {}: {}").format(self.path, why))
 
     def close(self) -> None:
-        """Save, take the layers out of the project and let go of the file."""
+        """Save, take the layers out of the project and let go of the file; it stays open where not even the journal can be written."""
         if not self.is_open:
             return
         try:
             self.save()
         except ReviewError as error:
+            self._write(lambda: None)
+            if self._pending:
+                self.said.emit(
+                    tr("{} The review stays open: make room on the disk, and close it then.").format(error), Qgis.MessageLevel.Critical
+                )
+                return
             self.said.emit(
                 tr("{} Nothing is lost: the journal has every edit, and they are made again when the session is opened.").format(error),
                 Qgis.MessageLevel.Warning,
@@ -630,40 +636,43 @@ class Review(QObject):
         have = set(self.outlines.fields().names())
         name = ", ".join(f"NULLIF({column}, '')" for column in NAMED_BY if column in have)
         columns = [{"fid": key, "name": f"coalesce({name}, NULL)", "area_km2": "NULL"}.get(column, f'"{column}"') for column in COLUMNS]
-        box = [f"ST_{side}({shape})" for side in ("MinX", "MinY", "MaxX", "MaxY")]
-        rows = self._journal.rows(f"SELECT {{}} FROM {form.OUTLINES}", [*columns, f"ST_Area({shape})", *box])
-        place = COLUMNS.index("area_km2")
-        for row, area in zip(rows, self._areas([row[len(COLUMNS) :] for row in rows])):
-            row[place] = area
-            del row[len(COLUMNS) :]
-        if self._is_loaded:  # views hold the queue
-            new = {row[0] for row in rows}
-            for own in [own for own in self._fids if own not in new]:
-                self.queue.remove(own)
-            for row in rows:
-                values = dict(zip(COLUMNS, row))
-                if row[0] in self.queue:
-                    self.queue.update(values.pop("uid"), **values)
-                else:
-                    self.queue.add(values)
-        else:
-            self.queue, self._is_loaded = Queue(rows), True
-        uid, fid = COLUMNS.index("uid"), COLUMNS.index("fid")
-        self._uids[form.OUTLINES] = {row[fid]: row[uid] for row in rows}
-        self._fids = {row[uid]: row[fid] for row in rows}
-        if len(self._fids) != len(rows) or not all(self._fids):
-            raise ReviewError(tr("{}: several outlines have the same uid. The file was changed outside of the review.").format(self.path))
+        measures = (f"ST_Area({shape})", *(f"ST_{side}({shape})" for side in ("MinX", "MinY", "MaxX", "MaxY")))
+        areas = self._areas(self._journal.pages(form.OUTLINES, key, measures))
+        uid, fid, area, status = (COLUMNS.index(column) for column in ("uid", "fid", "area_km2", "status"))
         edits = (
             f"SELECT {{}} FROM {form.JOURNAL} WHERE undone = 0 AND layer = '{form.OUTLINES}' AND json_extract(after, '$.status') = 'edited'"
         )
         self._reshaped = Counter(own for (own,) in self._journal.rows(edits, ["uid"]))
-        self._reshaped.update({row[uid]: 1 for row in rows if row[COLUMNS.index("status")] == "edited" and not self._reshaped[row[uid]]})
+        uids: dict[int, str] = {}
+
+        def rows() -> Iterator[list[Any]]:
+            for row, own_area in zip(self._journal.pages(form.OUTLINES, key, columns), areas):
+                row[area] = own_area
+                uids[row[fid]] = row[uid]
+                if row[status] == "edited":
+                    self._reshaped[row[uid]] = max(self._reshaped[row[uid]], 1)
+                yield row
+
+        if self._is_loaded:  # views hold the queue
+            for row in rows():
+                values = dict(zip(COLUMNS, row))
+                if row[uid] in self.queue:
+                    self.queue.update(values.pop("uid"), **values)
+                else:
+                    self.queue.add(values)
+            for gone in self._fids.keys() - set(uids.values()):
+                self.queue.remove(gone)
+        else:
+            self.queue, self._is_loaded = Queue(rows()), True
+        self._uids[form.OUTLINES], self._fids = uids, {own: number for number, own in uids.items()}
+        if len(self._fids) != len(uids) or not all(self._fids):
+            raise ReviewError(tr("{}: several outlines have the same uid. The file was changed outside of the review.").format(self.path))
         key = self._journal.layer_columns(form.RESTRICTED)[0]
         self._uids[form.RESTRICTED] = dict(self._journal.rows(f"SELECT {{}} FROM {form.RESTRICTED}", [f'"{key}"', OUTLINE_FIELD]))
 
-    def _areas(self, figures: list[list[float | None]]) -> list[float | None]:
+    def _areas(self, figures: Iterable[list[float | None]]) -> list[float | None]:
         """Areas in km2 from planar areas and boxes in map units, through the ratio of ellipsoidal to planar area around each."""
-        planar = np.array([[np.nan if value is None else value for value in row] for row in figures], float).reshape(-1, 5)
+        planar = np.fromiter((math.nan if value is None else value for row in figures for value in row), float).reshape(-1, 5)
         known = np.isfinite(planar).all(axis=1)
         if not known.any():
             return [None] * len(planar)

@@ -912,6 +912,33 @@ def test_journal_that_cannot_be_written_is_tried_again(review: Any, module: Any,
     assert [row[2] for row in journal(review.path)] == [first, second]
 
 
+def test_full_disk_keeps_the_review_open(review: Any, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    failure, uid = module("dialogs.review.journal").JournalError, review.queue.uid_at(0)
+
+    def full(_rows: Any) -> None:
+        raise failure("disk full")
+
+    with monkeypatch.context() as context:
+        context.setattr(QgsVectorLayer, "commitChanges", lambda *_args, **_more: False)
+        context.setattr(review._journal, "write", full)
+        review.accept([uid])
+        review.close()
+        assert review.is_open
+    review.close()
+    assert not review.is_open
+    assert [row[3:] for row in journal(review.path)] == [(0, 1)]
+
+
+def test_failed_saving_leaves_all_to_the_journal(review: Any, open_review: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    everything(review)
+    end = picture(review)
+    with monkeypatch.context() as context:
+        context.setattr(QgsVectorLayer, "commitChanges", lambda *_args, **_more: False)
+        review.close()
+    assert any("Nothing is lost" in text for text in review.texts)
+    assert picture(open_review(review.path)) == end
+
+
 def test_domains_are_choices_in_qgis_forms(review: Any) -> None:
     fields = review.outlines.fields()
     setup = review.outlines.editorWidgetSetup(fields.lookupField("activity_class"))
