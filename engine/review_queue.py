@@ -24,7 +24,7 @@ from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.reporting import Reporter
 from engine.threads import in_threads
 from engine.uncertainty import threshold_of
-from engine.vectors import PolygonLayer, polygonal
+from engine.vectors import PolygonLayer, polygonal, read_outlines
 from engine.zonal import zonal_means
 from jobs import AssessJob
 from review_session import ATTRIBUTES, REVIEW_FIELDS
@@ -364,6 +364,22 @@ def mended(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
     broken = ~shapely.is_valid(good)
     good[broken] = [polygonal(shape) for shape in shapely.make_valid(good[broken])]
     return good
+
+
+def read_placed(path: str, layer: str | None, reporter: Reporter) -> PolygonLayer:
+    """As :func:`engine.vectors.read_outlines`, of layers whose coordinate reference system has a place on the Earth alone.
+
+    Raises
+    ------
+    EngineError
+        ``crs_local``; those of :func:`engine.vectors.read_polygons`.
+    """
+    outlines = read_outlines(path, layer, reporter)
+    try:
+        geodesic_area(outlines.geometries[:0], outlines.crs)
+    except EngineError as error:
+        raise EngineError(error.code, f"{path}: {error.text}") from error
+    return outlines
 
 
 def check_map(layer: PolygonLayer, path: str | os.PathLike[str], placed: NDArray[np.object_], crs: CRS, named: str) -> None:

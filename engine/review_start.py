@@ -23,9 +23,9 @@ from engine.rasters import Grid, open_raster
 from engine.reporting import Reporter, StagedReporter
 from engine.restricted_outlines import given_to_outlines
 from engine.review_file import Session, decided_in, write_session
-from engine.review_queue import Relations, as_it_came, check_map, pixel_size_of, queue, reference_layer, relate
+from engine.review_queue import Relations, as_it_came, check_map, pixel_size_of, queue, read_placed, reference_layer, relate
 from engine.review_tiles import tile_grid
-from engine.vectors import PolygonLayer, read_outlines, reproject
+from engine.vectors import PolygonLayer, reproject
 from jobs import StartReviewJob
 from review_session import FORMAT, OUTLINES, PATHS, PREDICTED, REFERENCE, RESTRICTED, TILES, file_state, stored_path
 
@@ -110,11 +110,11 @@ def _keep_decisions(path: str) -> None:
 
 
 def _read(job: StartReviewJob, reporter: Reporter) -> dict[str, PolygonLayer]:
-    layers = {"predicted": read_outlines(job.predicted, job.predicted_layer, reporter)}
+    layers = {"predicted": read_placed(job.predicted, job.predicted_layer, reporter)}
     for name in ("manual", "restricted", "area_of_interest"):
         path = getattr(job, name)
         if path is not None:
-            layers[name] = read_outlines(path, getattr(job, f"{name}_layer"), reporter)
+            layers[name] = read_placed(path, getattr(job, f"{name}_layer"), reporter)
     if "area_of_interest" in layers and not len(layers["area_of_interest"]):
         raise EngineError("area_of_interest", f"{job.area_of_interest} holds no polygon. Leave the area of interest out, or draw it.")
     return layers

@@ -31,10 +31,11 @@ from engine.review_queue import (
     mended,
     pixel_size_of,
     queue,
+    read_placed,
     reference_layer,
     relate,
 )
-from engine.vectors import PolygonLayer, read_outlines
+from engine.vectors import PolygonLayer
 from jobs import UpdateReviewJob
 from review_session import OUTLINES, PATHS, PREDICTED, REFERENCE, RESTRICTED, REVIEW_FIELDS, file_state, found_path, stored_path
 
@@ -170,12 +171,12 @@ class _Inputs:
         for side in ("predicted", "manual"):
             path = getattr(job, side)
             if path is not None:
-                layers[side] = read_outlines(path, getattr(job, f"{side}_layer"), reporter)
+                layers[side] = read_placed(path, getattr(job, f"{side}_layer"), reporter)
                 names[side] = outline_names(layers[side], side, reporter)
         came = {PROBABILITY_FIELD in fields for fields in (session.outlines.fields, layers["predicted"].fields if job.predicted else {})}
         if job.area_of_interest is not None:
             layers["before"] = _own_predicted(session, True)
-            layers["area_of_interest"] = read_outlines(job.area_of_interest, job.area_of_interest_layer, reporter)
+            layers["area_of_interest"] = read_placed(job.area_of_interest, job.area_of_interest_layer, reporter)
         _, *placed = on_one_map([session.outlines, *layers.values()])
         for (side, layer), geometries in zip(layers.items(), placed, strict=True):
             check_map(layer, getattr(job, side, None) or job.session, geometries, session.crs, job.session)

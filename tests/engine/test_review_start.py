@@ -377,6 +377,15 @@ def test_a_layer_beyond_the_map_is_refused(layers, tmp_path):
     assert raised.value.code == "crs_place" and "far.gpkg" in raised.value.text
 
 
+@pytest.mark.parametrize("side", ["predicted", "manual"])
+def test_a_crs_without_a_place_is_refused(layers, tmp_path, side):
+    site = CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
+    local = save(tmp_path / "site.gpkg", PREDICTED.values(), site)
+    with pytest.raises(EngineError) as raised:
+        start(tmp_path, local if side == "predicted" else layers[0], manual=local if side == "manual" else layers[1])
+    assert raised.value.code == "crs_local" and "site.gpkg" in raised.value.text
+
+
 class TestOutput:
     def test_files_are_named_so_that_the_folder_may_move(self, layers, tmp_path):
         _, session = start(tmp_path, layers[0], manual=layers[1])
