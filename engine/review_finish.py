@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from engine.assess import assess
 from engine.columns import Column, column_of, first_known, is_null, numbers, texts, where
 from engine.effort import effort
+from engine.errors import Cancelled, EngineError
 from engine.inventory import export_inventory
 from engine.outputs import made_folder, whole_set, written_json
 from engine.reporting import Reporter, StagedReporter
@@ -48,29 +51,35 @@ def finish_review(job: FinishReviewJob, reporter: Reporter) -> dict[str, Any]:
         :func:`engine.samples.samples`; Cancelled.
     """
     reporter.progress(0.0, "reading the session")
-    folder = Path(job.folder).absolute()
     with snapshot(job.session) as place, tempfile.TemporaryDirectory(prefix="rock-glacier-review-") as aside:
-        check_saved(job.session, place)
-        session = read_session(place)
-        kept, restricted, undecided = _kept(session, reporter)
-        with made_folder(folder), whole_set(folder / INVENTORY) as workplace:
-            files = {"inventory": INVENTORY}
-            counts = _export(job, kept, restricted, Path(aside), workplace / INVENTORY, StagedReporter(reporter, 0.05, 0.3))
-            found: dict[str, Any] = {}
-            if job.accuracy:
-                found = _assess(job, session, kept, Path(aside), workplace, StagedReporter(reporter, 0.3, 0.6))
-                files |= ACCURACY
-            reporter.progress(0.6, "effort of the review")
-            taken = effort(place, session, reporter.check_cancelled)
-            (workplace / EFFORT["effort_report"]).write_text(taken.page(), encoding="utf-8")
-            with (
-                written_json(workplace / EFFORT["effort_json"], taken.numbers),
-                written_table(workplace / EFFORT["effort_table"], taken.outlines, "effort"),
-            ):
-                files |= EFFORT
-            reporter.progress(0.7, "training samples" if job.stacks else "putting everything in place")
-            replaced = [name for name in (*files.values(), *([SAMPLES] if job.stacks else [])) if (folder / name).exists()]
-            made = _samples(job, place, folder / SAMPLES, StagedReporter(reporter, 0.7, 0.99)) if job.stacks else {}
+        known = {str(place): job.session, str(Path(aside, "_"))[:-1]: ""}
+        with _known_names(known, reporter) as told:
+            return _finished(job, place, Path(aside) / Path(job.session).stem, told)
+
+
+def _finished(job: FinishReviewJob, place: Path, aside: Path, reporter: Reporter) -> dict[str, Any]:
+    """``place`` of the session's copy; temporary files have names that begin with ``aside``."""
+    check_saved(job.session, place)
+    session, folder = read_session(place), Path(job.folder).absolute()
+    kept, restricted, undecided = _kept(session, reporter)
+    with made_folder(folder), whole_set(folder / INVENTORY) as workplace:
+        files = {"inventory": INVENTORY}
+        counts = _export(job, kept, restricted, aside, workplace / INVENTORY, StagedReporter(reporter, 0.05, 0.3))
+        found: dict[str, Any] = {}
+        if job.accuracy:
+            found = _assess(job, session, kept, aside, workplace, StagedReporter(reporter, 0.3, 0.6))
+            files |= ACCURACY
+        reporter.progress(0.6, "effort of the review")
+        taken = effort(place, session, reporter.check_cancelled)
+        (workplace / EFFORT["effort_report"]).write_text(taken.page(), encoding="utf-8")
+        with (
+            written_json(workplace / EFFORT["effort_json"], taken.numbers),
+            written_table(workplace / EFFORT["effort_table"], taken.outlines, "effort"),
+        ):
+            files |= EFFORT
+        reporter.progress(0.7, "training samples" if job.stacks else "putting everything in place")
+        replaced = [name for name in (*files.values(), *([SAMPLES] if job.stacks else [])) if (folder / name).exists()]
+        made = _samples(job, place, folder / SAMPLES, StagedReporter(reporter, 0.7, 0.99)) if job.stacks else {}
     if replaced:
         reporter.info(f"{', '.join(replaced)} in {folder} were there before and have been replaced; other files stayed.")
     paths = {name: str(folder / file) for name, file in files.items()} | ({"samples": str(folder / SAMPLES)} if made else {})
@@ -91,6 +100,37 @@ def finish_review(job: FinishReviewJob, reporter: Reporter) -> dict[str, Any]:
         "producers_accuracy": rule.get("producers_accuracy"),
         "users_accuracy": rule.get("users_accuracy"),
     }
+
+
+class _Translator(StagedReporter):
+    """Says the names that a person knows instead of those of temporary files."""
+
+    def __init__(self, names: Mapping[str, str], reporter: Reporter) -> None:
+        super().__init__(reporter, 0.0, 1.0)
+        self._names = names
+
+    def info(self, text: str) -> None:
+        super().info(self.said(text))
+
+    def warning(self, code: str, text: str) -> None:
+        super().warning(code, self.said(text))
+
+    def said(self, text: str) -> str:
+        for name, known in self._names.items():
+            text = text.replace(name, known)
+        return text
+
+
+@contextmanager
+def _known_names(names: Mapping[str, str], reporter: Reporter) -> Iterator[Reporter]:
+    """A reporter, and errors, that speak of a person's files."""
+    translator = _Translator(names, reporter)
+    try:
+        yield translator
+    except Cancelled:
+        raise
+    except EngineError as error:
+        raise EngineError(error.code, translator.said(error.text)) from error
 
 
 def _kept(session: Session, reporter: Reporter) -> tuple[PolygonLayer, PolygonLayer, int]:
@@ -158,15 +198,15 @@ def _working_ids(kept: PolygonLayer) -> Column:
 def _export(
     job: FinishReviewJob, kept: PolygonLayer, restricted: PolygonLayer, aside: Path, output: Path, reporter: Reporter
 ) -> dict[str, Any]:
-    files = {"outlines": kept, **({"restricted": restricted} if len(restricted) else {})}
-    for name, layer in files.items():
-        write_polygons(aside / f"{name}.gpkg", layer, name, "MultiPolygon")
+    reviewed, inner = Path(f"{aside} as reviewed.gpkg"), Path(f"{aside} restricted.gpkg")
+    for path, layer in ((reviewed, kept), (inner, restricted)):
+        write_polygons(path, layer, path.stem, "MultiPolygon")
     return export_inventory(
         ExportInventoryJob(
-            input=str(aside / "outlines.gpkg"),
+            input=str(reviewed),
             output=str(output),
             form=job.form,
-            restricted=str(aside / "restricted.gpkg") if len(restricted) else None,
+            restricted=str(inner) if len(restricted) else None,
             area_of_interest=job.area_of_interest,
             area_of_interest_layer=job.area_of_interest_layer,
             operator=job.operator,
@@ -178,17 +218,17 @@ def _export(
 
 def _assess(job: FinishReviewJob, session: Session, kept: PolygonLayer, aside: Path, workplace: Path, reporter: Reporter) -> dict[str, Any]:
     """The prediction as it came against the outlines that were kept; what waits for a decision is on neither side."""
-    stem = Path(job.session).stem
-    predicted, reviewed = aside / f"{stem} as predicted.gpkg", aside / f"{stem} as reviewed.gpkg"
+    predicted, reviewed = Path(f"{aside} as predicted.gpkg"), Path(f"{aside} as reviewed.gpkg")
     came = session.layers[PREDICTED]
     judged = _measurable(where(came, ~np.isin(_keys(came, "name"), _keys(_waiting(session.outlines), "source_id"))), "predicted", reporter)
-    write_polygons(predicted, judged, "predicted", "MultiPolygon")
-    write_polygons(reviewed, replace(kept, fields={"id": kept.fields["id"]}), "reviewed", "MultiPolygon")
-    probability = session.settings.get("probability")
-    raster = found_path(probability, job.session) if probability else None
-    if raster and "://" not in raster and not raster.startswith("/vsi") and not Path(raster).exists():
-        reporter.info(f"The probability raster {raster} of the session is not there: areas take the place of pixels.")
-        raster = None
+    write_polygons(predicted, judged, predicted.stem, "MultiPolygon")
+    write_polygons(reviewed, replace(kept, fields={"id": kept.fields["id"]}), reviewed.stem, "MultiPolygon")
+    probability = session.settings.get("probability") or ""
+    raster = found_path(probability, job.session)
+    if probability and "://" not in raster and not raster.startswith("/vsi") and not (raster and Path(raster).exists()):
+        name = raster or probability.partition("|")[2]
+        reporter.info(f"The probability raster {name} of the session is not there: areas take the place of pixels.")
+        raster = ""
     return assess(
         AssessJob(
             predicted=str(predicted),
@@ -197,7 +237,7 @@ def _assess(job: FinishReviewJob, session: Session, kept: PolygonLayer, aside: P
             report=str(workplace / ACCURACY["accuracy_report"]),
             area_of_interest=job.area_of_interest,
             area_of_interest_layer=job.area_of_interest_layer,
-            probability=raster,
+            probability=raster or None,
             sliver=float(session.settings.get("sliver") or AssessJob("", "").sliver),
         ),
         reporter,

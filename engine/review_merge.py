@@ -448,8 +448,8 @@ def _merged(sides: Sequence[_Side], results: Sequence[_Result], job: MergeReview
     layers[TILES] = _tiles([side.session.layers[TILES] for side in sides])
     settings = dict(first.settings)
     for name in PATHS:
-        if settings.get(name):
-            settings[name] = stored_path(found_path(settings[name], job.sessions[0]), job.output)
+        if settings.get(name) and (there := found_path(settings[name], job.sessions[0])):
+            settings[name] = stored_path(there, job.output)
     return Session(layers, _journal([_with_second_versions(side, results) for side in sides]), settings)
 
 

@@ -149,9 +149,19 @@ class TestOutputs:
         review = Review()
         review.predict("a", box(0, 0))
         job = FinishReviewJob(review.write(tmp_path / "review.gpkg"), str(tmp_path / "finished"))
-        result = finish_review(job, SilentReporter())
+        reporter = SilentReporter()
+        result = finish_review(job, reporter)
         assert (result["kept"], result["undecided"], result["edited_share"], result["users_accuracy"]) == (0, 1, None, None)
         assert names(tmp_path / "finished") == OURS
+        assert any("outline in review as reviewed.gpkg" in text for _, text in reporter.warnings)
+
+    @pytest.mark.parametrize("stored", ["/elsewhere/probability.tif|probability.tif", "|probability.tif"], ids=["moved", "relative"])
+    def test_a_probability_raster_that_is_gone_is_said(self, tmp_path, stored):
+        review = Review(probability=stored)
+        review.predict("a", box(0, 0))
+        reporter = SilentReporter()
+        finish_review(FinishReviewJob(review.write(tmp_path / "review.gpkg"), str(tmp_path / "finished")), reporter)
+        assert any("probability.tif of the session is not there" in text for text in reporter.infos)
 
     def test_broken_outlines_are_said(self, review, tmp_path):
         review.outline("accepted")["geometry"] = shapely.Polygon([(5e5, 3e6), (5e5 + 99, 3e6 + 99), (5e5 + 99, 3e6), (5e5, 3e6 + 99)])

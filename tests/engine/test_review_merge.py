@@ -389,7 +389,8 @@ class TestRefused:
 def test_files_that_the_session_names_are_found_from_the_new_place(start, tmp_path):
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / "predicted.gpkg").touch()
-    start.settings["predicted"] = "/elsewhere/predicted.gpkg|predicted.gpkg"
+    start.settings |= {"predicted": "/elsewhere/predicted.gpkg|predicted.gpkg", "dem": "|dem.tif"}
     paths = (start.write(tmp_path / "ada" / "review.gpkg"), start.copy("Bo 1").write(tmp_path / "review.gpkg"))
     merge_reviews(MergeReviewsJob(paths, str(tmp_path / "merged.gpkg")), SilentReporter())
-    assert read(str(tmp_path / "merged.gpkg")).settings["predicted"] == f"{tmp_path}/ada/predicted.gpkg|ada/predicted.gpkg"
+    settings = read(str(tmp_path / "merged.gpkg")).settings
+    assert settings["predicted"] == f"{tmp_path}/ada/predicted.gpkg|ada/predicted.gpkg" and settings["dem"] == "|dem.tif"
