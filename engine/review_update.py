@@ -96,7 +96,7 @@ def _update(job: UpdateReviewJob, session: Session, before: Path, state: tuple[s
     proposals = queue(inputs.predicted, inputs.predicted_names, inputs.manual, inputs.manual_names, relations, inputs.probability, staged)
     if inputs.lends_probability:
         proposals = replace(proposals, fields={name: column for name, column in proposals.fields.items() if name != PROBABILITY_FIELD})
-    updated, counts = _merged(session, inputs, relations, proposals, reporter)
+    updated, counts = _merged(job, session, inputs, relations, proposals, reporter)
     settings = _settings(job, session)
     is_unchanged = all(_is_same(session.layers[name], updated.layers[name]) for name in (OUTLINES, PREDICTED, REFERENCE))
     if is_unchanged:
@@ -194,7 +194,7 @@ class _Inputs:
             reporter.warning("file_missing", f"The session's probability raster {probability} is not there: new outlines go without it.")
             probability = None
         manual = layers["manual"] if has_manual else None
-        return cls(layers["predicted"], names["predicted"], manual, names["manual"], probability, not any(came))
+        return cls(layers["predicted"], names["predicted"], manual, names["manual"], probability, job.predicted is None or not any(came))
 
 
 def _own_predicted(session: Session, with_probability: bool) -> PolygonLayer:
@@ -205,8 +205,8 @@ def _own_predicted(session: Session, with_probability: bool) -> PolygonLayer:
     row = np.array([rows.get(name, -1) for name in texts(layer.fields["name"])], dtype=np.intp)
     review = dict(REVIEW_FIELDS)
     known = {name: np.concatenate([objects(column), [None]])[row] for name, column in fields.items() if name not in review}
+    known = {name: column for name, column in known.items() if name.lower() != PROBABILITY_FIELD}
     if with_probability:
-        known = {name: column for name, column in known.items() if name.lower() != PROBABILITY_FIELD}
         known[PROBABILITY_FIELD] = np.append(numbers(fields["probability"]), np.nan)[row]
     return replace(layer, fields=known)
 
@@ -241,7 +241,7 @@ def _own_manual(session: Session) -> PolygonLayer:
 
 
 def _merged(
-    session: Session, inputs: _Inputs, relations: Relations, proposals: PolygonLayer, reporter: Reporter
+    job: UpdateReviewJob, session: Session, inputs: _Inputs, relations: Relations, proposals: PolygonLayer, reporter: Reporter
 ) -> tuple[Session, dict[str, dict[str, int]]]:
     """The session with the new queue, and what happened to the predicted and the manual outlines in it."""
     old = session.outlines
@@ -276,7 +276,8 @@ def _merged(
         counts[side] = dict(zip(COUNTS, map(int, numbers_of), strict=True))
     new = np.concatenate(found)
 
-    fields = _new_fields(old, proposals, partner, new, change)
+    kept_fields = set() if job.predicted else set(old.fields) - set(proposals.fields)
+    fields = _new_fields(old, proposals, partner, new, change, {"uid", "change", *kept_fields})
     geometries = old.geometries.copy()
     geometries[partner >= 0] = proposals.geometries[partner[partner >= 0]]
     told = (partner < 0) & (source != "added")
@@ -316,15 +317,20 @@ def _meeting(outlines: NDArray[np.object_], others: NDArray[np.object_]) -> tupl
 
 
 def _new_fields(
-    old: PolygonLayer, proposals: PolygonLayer, partner: NDArray[np.intp], new: NDArray[np.intp], change: Column
+    old: PolygonLayer,
+    proposals: PolygonLayer,
+    partner: NDArray[np.intp],
+    new: NDArray[np.intp],
+    change: Column,
+    own: set[str],
 ) -> dict[str, Column]:
-    """The columns of the old rows, those with a partner like it, and of the new rows after them."""
+    """The columns of the old rows, those with a partner like it in all but their ``own`` ones, and of the new rows after them."""
     taken = partner >= 0
     fields: dict[str, Column] = {}
     for name in dict.fromkeys([*old.fields, *proposals.fields]):
         theirs = objects(column_of(proposals, name))
         values = change if name == "change" else objects(column_of(old, name))
-        if name not in ("uid", "change"):
+        if name not in own:
             values[taken] = theirs[partner[taken]]
         fields[name] = np.concatenate([values, np.full(len(new), "found", dtype=object) if name == "change" else theirs[new]])
     return fields

@@ -11,6 +11,7 @@ import numpy as np
 import pyogrio
 import pytest
 import shapely
+from affine import Affine
 from pyproj import CRS
 
 import review_session as form
@@ -198,8 +199,8 @@ class TestProbability:
         """0.9 in the west, 0.6 in the east of the second box."""
         values = np.full((1, 60, 100), 0.9, np.float32)
         values[:, :, 50:] = 0.6
-        transform = (10, 0, 500_000, 0, -10, 3_000_400)
-        return write_raster(tmp_path / "probability.tif", values, transform=_affine(transform))
+        transform = Affine(10, 0, 500_000, 0, -10, 3_000_400)
+        return write_raster(tmp_path / "probability.tif", values, transform=transform)
 
     def test_of_the_raster(self, raster, tmp_path):
         predicted = save(tmp_path / "predicted.gpkg", [box(0, 0), box(400, 0), box(9000, 0)])
@@ -220,17 +221,11 @@ class TestProbability:
 
     def test_other_values_are_refused(self, layers, tmp_path):
         raster = write_raster(
-            tmp_path / "percent.tif", np.full((1, 60, 60), 80, np.uint8), transform=_affine((10, 0, 500_000, 0, -10, 3_000_400))
+            tmp_path / "percent.tif", np.full((1, 60, 60), 80, np.uint8), transform=Affine(10, 0, 500_000, 0, -10, 3_000_400)
         )
         with pytest.raises(EngineError) as raised:
             start(tmp_path, layers[0], probability=raster)
         assert raised.value.code == "not_probability"
-
-
-def _affine(coefficients):
-    from affine import Affine  # noqa: PLC0415
-
-    return Affine(*coefficients)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +326,7 @@ class TestTiles:
         result, _ = start(tmp_path, layers[0], tile_size=2000)
         assert result["tiles"] == 3  # 5300 m of outlines
         imagery = write_raster(
-            tmp_path / "imagery.tif", np.ones((1, 100, 100), np.uint8), transform=_affine((100, 0, 500_000, 0, -100, 3_005_000))
+            tmp_path / "imagery.tif", np.ones((1, 100, 100), np.uint8), transform=Affine(100, 0, 500_000, 0, -100, 3_005_000)
         )
         assert start(tmp_path, layers[0], tile_size=2000, imagery=imagery)[0]["tiles"] == 25
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from pyproj import CRS
 
 import review_session as form
@@ -256,15 +257,13 @@ class TestFields:
         case.update(manual=save(tmp_path / "drawn.gpkg", {"m": box(20, 0)}))
         assert set(read(str(case.path)).outlines.fields) == before
 
-    def test_a_new_probability_raster(self, case, tmp_path):
-        case.start({"a": box(0, 0)})
-        transform = shapely.bounds(box(0, 0))
-        from affine import Affine  # noqa: PLC0415
-
-        corner = Affine(10, 0, transform[0], 0, -10, transform[3])
+    @pytest.mark.parametrize("field", [None, 0.875])
+    def test_a_new_probability_raster(self, case, tmp_path, field):
+        case.start({"a": box(0, 0)}, **({} if field is None else {"probability_mean": [field]}))
+        corner = Affine(10, 0, 500_000, 0, -10, 3_000_200)
         raster = write_raster(tmp_path / "p.tif", np.full((1, 20, 20), 0.625, np.float32), transform=corner)
         assert case.update(probability=raster)["is_unchanged"] is False
-        assert case.rows()["a"]["probability"] == pytest.approx(0.625)
+        assert case.rows()["a"]["probability"] == pytest.approx(0.625) and case.rows()["a"].get("probability_mean") == field
         assert form.found_path(read(str(case.path)).settings["probability"], str(case.path)) == raster
 
 
@@ -311,6 +310,17 @@ class TestUnchanged:
         case.start({"a": box(0, 0)})
         assert case.update({"a": box(0, 0)})["is_unchanged"]
         assert form.found_path(read(str(case.path)).settings["predicted"], str(case.path)) == str(case.folder / "new.gpkg")
+
+    def test_a_field_that_says_less_than_the_raster(self, case, tmp_path):
+        values = np.ma.array([0.75, 0.0], mask=[False, True])
+        path = tmp_path / "predicted.gpkg"
+        write_polygons(path, PolygonLayer(np.array([box(0, 0), box(400, 0)]), UTM, {"probability_mean": values}), "predicted")
+        corner = Affine(10, 0, 500_000, 0, -10, 3_000_200)
+        raster = write_raster(tmp_path / "p.tif", np.full((1, 20, 60), 0.625, np.float32), transform=corner)
+        start_review(StartReviewJob(str(path), str(case.path), probability=raster), SilentReporter())
+        assert case.update(manual=save(tmp_path / "drawn.gpkg", {"m": box(0, 0)}))["is_unchanged"] is False
+        assert [(row["probability"], row["probability_mean"]) for row in case.rows().values()] == [(0.75, 0.75), (0.625, None)]
+        assert case.update(manual=str(tmp_path / "drawn.gpkg"))["is_unchanged"]
 
     def test_marks_of_the_last_change_stay(self, case):
         case.start({"a": box(0, 0)})
