@@ -194,12 +194,13 @@ class Recorder:
         last = self.entries[index - 1]
         if not last.is_bare or index - self.index > 1:
             return last.is_bare or self._stack.command(index - 1).childCount() > 0
-        values = {touch.fid: touch.after for touch in last.touches}
-        return all(
-            values.get(fid, {}) is not None and (values.get(fid) or {}).get(name, self) == value
-            for fid, touched in self._values.items()
-            for name, value in touched.items()
-        ) and set(self._presence) | set(self._values) == set(values)
+        after = {touch.fid: touch.after for touch in last.touches}
+        if {*self._presence, *self._values} != after.keys() or any(
+            (after[fid] is not None) != there for fid, there in self._presence.items()
+        ):
+            return False
+        changed = {fid: values for fid, values in self._values.items() if fid not in self._presence}
+        return all((after[fid] or {}).get(name, self) == value for fid, values in changed.items() for name, value in values.items())
 
     def _push(self, entry: Entry) -> None:
         touches = self._touches()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import signal
 import sqlite3
 import subprocess
@@ -104,6 +105,16 @@ def picture(review: Any) -> dict[str, dict[str, Any]]:
             plain = {name: None if value in (None, "") or str(value) == "NULL" else value for name, value in values.items()}
             found[f"{layer.name()} {plain['uid']}"] = {**plain, "wkt": feature.geometry().asWkt(3)}
     return found
+
+
+def differences(one: dict[str, dict[str, Any]], other: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What differs between two pictures, by outline and attribute."""
+    pairs = {uid: (one.get(uid, {}), other.get(uid, {})) for uid in {*one, *other}}
+    found = {
+        uid: {name: (old.get(name), new.get(name)) for name in {*old, *new} if old.get(name) != new.get(name)}
+        for uid, (old, new) in pairs.items()
+    }
+    return {uid: values for uid, values in found.items() if values}
 
 
 def queue_agrees(review: Any) -> bool:
@@ -522,6 +533,15 @@ def test_changes_outside_of_edit_commands(review: Any) -> None:
         review.undo()
     assert picture(review) == before
     assert queue_agrees(review)
+
+
+def test_deletion_in_the_place_of_an_undone_change_is_no_redo(review: Any) -> None:
+    (uid,) = of_case(review, 0)
+    layer, fid = review.outlines, review.queue.get(uid)["fid"]
+    layer.changeAttributeValue(fid, layer.fields().lookupField("note"), "seen")
+    layer.undoStack().undo()
+    layer.deleteFeature(fid)
+    assert [(row[1], row[3]) for row in journal(review.path)] == [("attributes", 1), ("delete", 0)]
 
 
 def test_uid_never_changes(review: Any) -> None:
@@ -955,3 +975,70 @@ def test_transaction_groups_are_refused(open_review: Callable[..., Any], error: 
             open_review(make_review(tmp_path))
     finally:
         project.setTransactionMode(Qgis.TransactionMode.Disabled)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_order_of_edits_survives_a_crash(seed: int, review: Any, open_review: Callable[..., Any], tmp_path: Path) -> None:
+    """Whatever was done, undone and redone, by whom and in which order: the journal leads to what is on the screen."""
+    dice = random.Random(seed)  # noqa: S311 to repeat it, not to hide it
+    layer = review.outlines
+
+    def some() -> str:
+        return dice.choice([feature["uid"] for feature in layer.getFeatures()])
+
+    def fid() -> int:
+        return review.queue.get(some())["fid"]
+
+    def shifted() -> QgsGeometry:
+        geometry = review.outline(some())
+        geometry.translate(dice.uniform(-20, 20), dice.uniform(-20, 20))
+        return geometry
+
+    def cut() -> None:
+        uid = some()
+        box = review.outline(uid).boundingBox()
+        middle = box.yMinimum() + dice.uniform(0.2, 0.8) * box.height()
+        review.split(uid, QgsGeometry.fromWkt(f"LINESTRING({box.xMinimum() - 1} {middle}, {box.xMaximum() + 1} {middle})"))
+
+    def broken() -> None:
+        with pytest.raises(ZeroDivisionError), review.command("edit", "broken"):
+            layer.changeGeometry(fid(), shifted())
+            raise ZeroDivisionError
+
+    def native(*deeds: Callable[[], Any]) -> None:
+        layer.beginEditCommand("by a tool")
+        for deed in deeds:
+            deed()
+        layer.endEditCommand()
+
+    note = layer.fields().lookupField("note")
+    deeds: list[Callable[[], Any]] = [
+        lambda: review.accept(list({some(), some()})),
+        lambda: review.reject([some()], "snow"),
+        lambda: review.reset([some()]),
+        lambda: review.set_outline(some(), shifted(), "level"),
+        cut,
+        broken,
+        lambda: review.add(shifted()),
+        lambda: review.set_restricted(some(), shifted()),
+        lambda: review.set_restricted(some(), QgsGeometry()),
+        lambda: native(lambda: layer.changeGeometry(fid(), shifted()), lambda: layer.deleteFeature(fid())),
+        lambda: native(lambda: layer.addFeature(QgsVectorLayerUtils.createFeature(layer, shifted()))),
+        lambda: layer.changeGeometry(fid(), shifted()),
+        lambda: layer.changeAttributeValue(fid(), note, str(dice.random())),
+        lambda: layer.deleteFeature(fid()),
+        *[review.undo] * 4,
+        *[review.redo] * 3,
+        lambda: layer.undoStack().undo(),
+        lambda: layer.undoStack().redo(),
+    ]
+    for number in range(60):
+        dice.choice(deeds)()
+        QgsApplication.processEvents()
+        if number == 30:
+            review.save()
+    assert queue_agrees(review)
+    end = picture(review)
+    again = open_review(crash_copy(review.path, tmp_path / "left"))
+    assert differences(picture(again), end) == {}
+    assert queue_agrees(again)
