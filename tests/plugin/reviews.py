@@ -178,8 +178,8 @@ def _compared(component: int) -> dict[str, float]:
     shared = ours.Intersection(theirs).Area()
     lines = [side.Boundary() for side in sides]
     distances: list[float] = []
-    for line, other in (lines, lines[::-1]):
-        line = line.Clone()
+    for own, other in (lines, lines[::-1]):
+        line = own.Clone()
         line.Segmentize(1.0)
         parts = [line.GetGeometryRef(index) for index in range(line.GetGeometryCount())] or [line]
         for part in parts:
