@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 import uuid
 from collections import Counter
@@ -14,25 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
-import numpy as np
 from qgis.core import (
     NULL,
     Qgis,
     QgsDefaultValue,
     QgsDistanceArea,
-    QgsEditFormConfig,
-    QgsEditorWidgetSetup,
     QgsFeature,
     QgsFeatureRequest,
-    QgsFieldConstraints,
     QgsGeometry,
     QgsLayerTreeGroup,
     QgsMapLayer,
-    QgsPointXY,
     QgsProject,
     QgsRasterLayer,
-    QgsRectangle,
-    QgsValueMapFieldFormatter,
     QgsVectorLayer,
     QgsWkbTypes,
 )
@@ -40,11 +31,13 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QLockFile, QObject, QTimer, pyqtSignal
 
 from ... import review_session as form
-from ...processing_provider.layers import STYLES, NamedStyle, raster_path
+from ...processing_provider.layers import NamedStyle, raster_path
 from ...processing_provider.translation import tr
 from .journal import Change, Journal, JournalError, end_log
 from .queue import COLUMNS, Queue
 from .recorder import GEOMETRY, Entry, Recorder, State, Touch, geometry_of, plain
+from .session_fields import ATTRIBUTE_NAMES, OUTLINE_FIELD, set_up_fields, utc_expression
+from .shapes import areas_km2, cut, differ
 from .versions import other_versions
 
 IDLE_SECONDS = 120.0
@@ -52,18 +45,10 @@ IDLE_SECONDS = 120.0
 HEARTBEAT_MS = 60_000
 STALE_LOCK_MS = 5 * HEARTBEAT_MS
 """A lock whose heart has not beaten for so long is one that a computer left when it went down."""
-SAME = 1e-9
-"""Share of its area that an outline's ground may differ by and still be the same."""
-CELLS = 500
-"""Across the session's extent, in which the ratio of ellipsoidal to planar area is taken for the same; off by less than 0.1 % within
-10 degrees."""
 GROUP_PROPERTY = "rock_glacier_review"
-DOMAINS = STYLES.parent / "inventory" / "domains.json"
-ATTRIBUTE_NAMES = tuple(name for name, _ in form.ATTRIBUTES)
 REVIEW_NAMES = tuple(name for name, _ in form.REVIEW_FIELDS)
 DECISION = ("status", "reason", "conflict", "reviewer", "reviewed_at")
 NAMED_BY = ("primary_id", "source_id")
-OUTLINE_FIELD = "uid"
 
 
 class ReviewError(Exception):
@@ -119,7 +104,6 @@ class Review(QObject):
         self._journal: Journal | None = None
         self._components: dict[str, dict[int, list[int]]] = {}
         self._since = time.monotonic()
-        self._is_ours = self._is_leaving = False
         self._lock = self._locked()
         try:
             self._open()
@@ -317,7 +301,7 @@ class Review(QObject):
         The parts' uids, the largest first.
         """
         feature = self.feature(self._known([uid])[0])
-        parts = sorted(_cut(feature.geometry(), line), key=self._area, reverse=True)
+        parts = sorted(cut(feature.geometry(), line), key=self._area, reverse=True)
         if len(parts) < 2:
             raise ReviewError(tr("The line does not cut the outline. Begin and end it outside, and cross the outline from side to side."))
         uids, restricted = [uid], self.restricted_outline(uid)
@@ -425,15 +409,9 @@ class Review(QObject):
         self._need_open()
         self._place()
         for layer in (self.outlines, self.restricted):
-            if layer.isEditable() and layer.isModified():
-                self._is_ours = True
-                try:
-                    committed = layer.commitChanges(stopEditing=False)
-                finally:
-                    self._is_ours = False
-                if not committed:
-                    why = "; ".join(layer.commitErrors())
-                    raise ReviewError(tr("The outlines could not be written to {}: {}").format(self.path, why))
+            if layer.isEditable() and layer.isModified() and not layer.commitChanges(stopEditing=False):
+                why = "; ".join(layer.commitErrors())
+                raise ReviewError(tr("The outlines could not be written to {}: {}").format(self.path, why))
 
     def close(self) -> None:
         """Save, take the layers out of the project and let go of the file; it stays open where not even the journal can be written."""
@@ -567,7 +545,7 @@ class Review(QObject):
         self._measure = QgsDistanceArea()
         self._measure.setSourceCrs(self.crs, self._project.transformContext())
         self._measure.setEllipsoid(self.crs.ellipsoidAcronym() or "EPSG:7030")
-        self._set_up_fields()
+        set_up_fields(self.outlines, self.restricted, self.operator)
 
     def _take_layer(self, name: str, layer: QgsMapLayer) -> None:
         self._layers[name] = layer
@@ -593,51 +571,13 @@ class Review(QObject):
         if name == "probability":
             NamedStyle("probability").apply(layer)
 
-    def _set_up_fields(self) -> None:
-        layer = self.outlines
-        with open(DOMAINS, encoding="utf-8") as file:
-            domains = json.load(file)
-        domains |= {"status": {"values": form.STATUSES}, "reason": {"values": form.REASONS}}
-        for name in (*ATTRIBUTE_NAMES, "status", "reason"):
-            index = layer.fields().lookupField(name)
-            domain = domains.get("reliability" if name.startswith("reliability_") else name)
-            if index < 0 or domain is None:
-                continue
-            choices: list[dict[str, Any]] = [{"": QgsValueMapFieldFormatter.NULL_VALUE}] if name != "status" else []
-            choices += [{str(label): value} for label, value in zip(domain.get("labels", domain["values"]), domain["values"])]
-            layer.setEditorWidgetSetup(index, QgsEditorWidgetSetup("ValueMap", {"map": choices}))
-        defaults = {
-            OUTLINE_FIELD: "uuid('WithoutBraces')",
-            "status": "'added'",
-            "source": "'added'",
-            "relation": "'added'",
-            "reviewer": _quoted(self.operator),
-            "reviewed_at": _utc_expression(),
-        }
-        own = {*defaults, "parent"}
-        for name in own:
-            index = layer.fields().lookupField(name)
-            if name in defaults:
-                layer.setDefaultValueDefinition(index, QgsDefaultValue(defaults[name]))
-            if name not in ("source", "relation"):
-                layer.setFieldSplitPolicy(index, Qgis.FieldDomainSplitPolicy.DefaultValue)
-            if hasattr(layer, "setFieldDuplicatePolicy"):
-                layer.setFieldDuplicatePolicy(index, Qgis.FieldDuplicatePolicy.DefaultValue)
-        uid = layer.fields().lookupField(OUTLINE_FIELD)
-        layer.setFieldConstraint(uid, QgsFieldConstraints.Constraint.ConstraintUnique)
-        for one in (self.outlines, self.restricted):
-            config = one.editFormConfig()
-            config.setReadOnly(one.fields().lookupField(OUTLINE_FIELD), True)
-            config.setSuppress(QgsEditFormConfig.FeatureFormSuppress.SuppressOn)
-            one.setEditFormConfig(config)
-
     def _load_queue(self) -> None:
         key, shape = (f'"{name}"' for name in self._journal.layer_columns(form.OUTLINES))
         have = set(self.outlines.fields().names())
         name = ", ".join(f"NULLIF({column}, '')" for column in NAMED_BY if column in have)
         columns = [{"fid": key, "name": f"coalesce({name}, NULL)", "area_km2": "NULL"}.get(column, f'"{column}"') for column in COLUMNS]
         measures = (f"ST_Area({shape})", *(f"ST_{side}({shape})" for side in ("MinX", "MinY", "MaxX", "MaxY")))
-        areas = self._areas(self._journal.pages(form.OUTLINES, key, measures))
+        areas = areas_km2(self._measure, self._journal.pages(form.OUTLINES, key, measures))
         uid, fid, area, status = (COLUMNS.index(column) for column in ("uid", "fid", "area_km2", "status"))
         edits = (
             f"SELECT {{}} FROM {form.JOURNAL} WHERE undone = 0 AND layer = '{form.OUTLINES}' AND json_extract(after, '$.status') = 'edited'"
@@ -670,25 +610,6 @@ class Review(QObject):
         key = self._journal.layer_columns(form.RESTRICTED)[0]
         self._uids[form.RESTRICTED] = dict(self._journal.rows(f"SELECT {{}} FROM {form.RESTRICTED}", [f'"{key}"', OUTLINE_FIELD]))
 
-    def _areas(self, figures: Iterable[list[float | None]]) -> list[float | None]:
-        """Areas in km2 from planar areas and boxes in map units, through the ratio of ellipsoidal to planar area around each."""
-        planar = np.fromiter((math.nan if value is None else value for row in figures for value in row), float).reshape(-1, 5)
-        known = np.isfinite(planar).all(axis=1)
-        if not known.any():
-            return [None] * len(planar)
-        x, y = (planar[:, 1] + planar[:, 3]) / 2, (planar[:, 2] + planar[:, 4]) / 2
-        left, bottom = np.nanmin(x), np.nanmin(y)
-        cell = max(np.nanmax(x) - left, np.nanmax(y) - bottom, 0.0) / CELLS or float(np.nanmax(planar[:, 3] - planar[:, 1])) or 1.0
-        place = np.stack([np.floor((x - left) / cell), np.floor((y - bottom) / cell)], axis=1)
-        cells, which = np.unique(np.where(known[:, None], place, 0), axis=0, return_inverse=True)
-        ratios = np.empty(len(cells))
-        for number, (column, row) in enumerate(cells):
-            middle = QgsPointXY(left + (column + 0.5) * cell, bottom + (row + 0.5) * cell)
-            square = QgsGeometry.fromRect(QgsRectangle.fromCenterAndSize(middle, cell, cell))
-            ratios[number] = self._measure.measureArea(square) / cell**2
-        areas = planar[:, 0] * ratios[which.reshape(-1)] / 1e6
-        return [value if math.isfinite(value) else None for value in areas.tolist()]
-
     def _replay(self, changes: list[Change]) -> None:
         """Make edits again that the journal has and the layers in the file have not; to make them once more changes nothing."""
         goals: dict[tuple[str, str], State | None] = {}
@@ -717,9 +638,7 @@ class Review(QObject):
                     layer.addFeature(self._made(layer, {**state, OUTLINE_FIELD: uid}))
                 else:
                     if state.get(GEOMETRY):
-                        geometry = QgsGeometry()
-                        geometry.fromWkb(state[GEOMETRY])
-                        layer.changeGeometry(fid, geometry, skipDefaultValue=True)
+                        layer.changeGeometry(fid, geometry_of(state[GEOMETRY]), skipDefaultValue=True)
                     values = {layer.fields().lookupField(key): value for key, value in state.items() if key != GEOMETRY}
                     layer.changeAttributeValues(
                         fid, {index: _converted(layer.fields(), index, value) for index, value in values.items() if index >= 0}, {}, True
@@ -730,10 +649,6 @@ class Review(QObject):
             recorder.is_paused = False
             recorder.committed()
         self._load_queue()
-        count = len({change.command for change in changes})
-        self._words.append(
-            tr("QGIS ended without closing the session. {} edits were restored from its journal; none is lost.").format(count)
-        )
 
     def _look_at_inputs(self) -> None:
         for name, title in (("predicted", tr("The predicted outlines")), ("manual", tr("The manual outlines"))):
@@ -807,7 +722,7 @@ class Review(QObject):
     def _judge_shape(self, fid: int, before: QgsGeometry, after: QgsGeometry) -> bool:
         """Within an edit command that changed a boundary: the outline is edited now."""
         uid = self._uids[form.OUTLINES].get(fid)
-        if uid is None or not _differ(before, after):
+        if uid is None or not differ(before, after):
             return uid is None
         self._set([uid], lambda _uid: self._edited(uid))
         return True
@@ -918,7 +833,7 @@ class Review(QObject):
                     amends[touch.fid] = {OUTLINE_FIELD: known[touch.fid]}
                 if name == form.OUTLINES and GEOMETRY in touch.after and "reviewed_at" not in touch.after:
                     shapes = [geometry_of(state[GEOMETRY]) for state in (touch.before, touch.after)]
-                    if _differ(*shapes):
+                    if differ(*shapes):
                         amends.setdefault(touch.fid, {}).update(self._edited(known[touch.fid]))
         return amends
 
@@ -1189,7 +1104,7 @@ class Review(QObject):
         """Say that the session is still in use, and try again what could not be written."""
         with suppress(OSError):
             Path(f"{self.path}.lock").touch()
-        self.outlines.setDefaultValueDefinition(self.outlines.fields().lookupField("reviewed_at"), QgsDefaultValue(_utc_expression()))
+        self.outlines.setDefaultValueDefinition(self.outlines.fields().lookupField("reviewed_at"), QgsDefaultValue(utc_expression()))
         if self._pending:
             self._write(lambda: None)
 
@@ -1260,29 +1175,6 @@ def _component(feature: QgsFeature) -> int | None:
     return None if value is None else int(value)
 
 
-def _cut(geometry: QgsGeometry, line: QgsGeometry) -> list[QgsGeometry]:
-    """The parts of an outline that a line makes; polygons that it does not cut stay with the largest part."""
-    cut, whole = [], []
-    lines = line.asMultiPolyline() if line.isMultipart() else [line.asPolyline()]
-    for polygon in geometry.asGeometryCollection():
-        parts = [polygon]
-        for points in lines:
-            for part in list(parts):
-                _result, pieces, _touched = part.splitGeometry(points, False)
-                parts += pieces
-        (cut if len(parts) > 1 else whole).extend(parts)
-    cut.sort(key=lambda part: part.area(), reverse=True)
-    if cut and whole:
-        cut[0] = QgsGeometry.collectGeometry([cut[0], *whole])
-    return cut
-
-
-def _differ(before: QgsGeometry, after: QgsGeometry) -> bool:
-    """Whether two outlines are different ground; a vertex more on a straight edge, as topological editing adds them, is none."""
-    difference = before.symDifference(after)
-    return difference.isNull() or difference.area() > SAME * max(before.area(), after.area())
-
-
 def _attributes(state: State | None) -> dict[str, Any] | None:
     return None if state is None else {name: value for name, value in state.items() if name != GEOMETRY}
 
@@ -1296,19 +1188,8 @@ def _filled(feature: QgsFeature, name: str) -> bool:
     return feature.fields().lookupField(name) >= 0 and bool(plain(feature[name]))
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _utc_expression() -> str:
-    """The time as :func:`_now` tells it, as an expression; QGIS has none for UTC, so it is made anew when clocks change."""
-    behind = -round(datetime.now().astimezone().utcoffset().total_seconds())
-    now = f"(now() + to_interval('{behind} seconds'))"
-    return f"format_date({now}, 'yyyy-MM-dd') || 'T' || format_date({now}, 'HH:mm:ss.zzz') || 'Z'"
 
 
 def _is_writable(path: Path) -> bool:
