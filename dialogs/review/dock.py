@@ -55,16 +55,19 @@ class ReviewDock(QgsDockWidget):
         self.start_page.said.connect(self.say)
         self._compose()
         self.commands.register(interface)
+        self.visibilityChanged.connect(self._sleep_or_wake)
         QgsProject.instance().aboutToBeCleared.connect(self.close_session)
         self._quitting = _Quitting(self)
-        interface.mainWindow().installEventFilter(self._quitting)
+        for asked in (interface.mainWindow(), interface.actionExit()):
+            asked.installEventFilter(self._quitting)
 
     def release(self) -> None:
         """Close what is open and take away all that the dock gave to QGIS."""
         self.close_session()
         self.bar.cancel()
         self.start_page.release()
-        self._interface.mainWindow().removeEventFilter(self._quitting)
+        for asked in (self._interface.mainWindow(), self._interface.actionExit()):
+            asked.removeEventFilter(self._quitting)
         QgsProject.instance().aboutToBeCleared.disconnect(self.close_session)
         self.commands.unregister()
 
@@ -210,6 +213,11 @@ class ReviewDock(QgsDockWidget):
         else:
             self.say(tr("The sessions are merged.") if "conflicts" in result else tr("Nothing has changed."), Qgis.MessageLevel.Success)
 
+    def _sleep_or_wake(self, *_: Any) -> None:
+        """Put away is not the same as behind another dock's tab."""
+        if self.page is not None:
+            self.page.set_awake(not self.isHidden())
+
     def _offer_to_finish(self) -> None:
         self._say_with_button(tr("All outlines are decided."), tr("Finish…"), self.commands["finish"].trigger)
 
@@ -295,7 +303,7 @@ class _Quitting(QObject):
         self._dock = dock
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Called by Qt for the main window."""
-        if event.type() == QEvent.Type.Close:
+        """Called by Qt for the main window that is closed, and for the key of Project > Exit QGIS."""
+        if event.type() in (QEvent.Type.Close, QEvent.Type.Shortcut):
             self._dock.save_session()
         return super().eventFilter(watched, event)

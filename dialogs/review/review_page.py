@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from qgis.core import Qgis, QgsProject, QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas, QgsMapTool
-from qgis.PyQt.QtCore import QElapsedTimer, QEvent, QObject, QPoint, Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QElapsedTimer, QEvent, QObject, QPoint, QSize, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QApplication, QDockWidget, QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from ...processing_provider.translation import tr
@@ -48,7 +48,7 @@ class ReviewPage(QWidget):
         super().__init__(parent)
         self._interface, self._review, self._actions = interface, review, actions
         self._canvas: QgsMapCanvas = interface.mapCanvas()
-        self._using = ""
+        self._using, self._is_awake = "", True
         self._options: EditingOptions | None = None
         self._views: dict[str, QWidget] = {}
         self._map = MapView(review, self._canvas)
@@ -84,7 +84,7 @@ class ReviewPage(QWidget):
             "tiles": _group("tiles", tr("Tiles"), self.navigator, layout),
         }
         layout.addStretch(1)
-        self._scroll = QScrollArea()
+        self._scroll = _Room()
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setWidgetResizable(True)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -118,6 +118,13 @@ class ReviewPage(QWidget):
         self._map.close()
         self._actions.check(("compare", "second_view", "profile"))
         self._actions.enable(())
+
+    def set_awake(self, awake: bool) -> None:
+        """While the dock is put away no tool is on and no key does anything."""
+        if not awake:
+            self.leave_tool()
+        self._is_awake = awake
+        self._follow()
 
     def do(self, name: str, *what: str) -> None:
         """Carry out a command by its name.
@@ -397,7 +404,7 @@ class ReviewPage(QWidget):
                 met.add(RESTING)
             if self._review.queue.get(uid)["relation"] in MATCHED:
                 met.add(MANUAL)
-        self._actions.enable(met)
+        self._actions.enable(met if self._is_awake else ())
         self._actions.describe("undo", self._review.undo_text())
         self._actions.describe("redo", self._review.redo_text())
 
@@ -411,6 +418,14 @@ class ReviewPage(QWidget):
         if self._review.imagery is None and self._review.dem is None:
             lacks["snap"] = tr("The session has neither imagery nor an elevation model.")
         return lacks
+
+
+class _Room(QScrollArea):
+    """Wants to be as high as what is in it: the queue gets what is left over, and neither is cut off at first."""
+
+    def sizeHint(self) -> QSize:
+        """Called by Qt."""
+        return self.widget().sizeHint()
 
 
 class _DoubleEscape(QObject):

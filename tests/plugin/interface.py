@@ -17,6 +17,7 @@ class Interface:
         self._window.resize(1200, 900)
         self._raster_menu = QMenu("Raster", self._window)
         self._bar = QgsMessageBar(self._window)
+        self._exit = QAction("Exit QGIS", self._window)
         self._layer = None
         self._actions = {}
         self.buttons = []
@@ -54,6 +55,9 @@ class Interface:
 
     def actionAddFeature(self):
         return self._tool("add")
+
+    def actionExit(self):
+        return self._exit
 
     def addToolBarIcon(self, action):
         self.buttons.append(action)

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 
 import pytest
-from qgis.core import Qgis, QgsGeometry, QgsProject, QgsSettings
+from qgis.core import Qgis, QgsGeometry, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtCore import QEvent, Qt
 from qgis.PyQt.QtGui import QCloseEvent
 from qgis.PyQt.QtTest import QTest
@@ -136,6 +136,16 @@ class TestSessions:
         opened.open_session(path)
         assert status(opened, uid) == "accepted"
 
+    def test_put_away_it_rests(self, opened, window, interface):
+        interface.actionAddFeature().trigger()
+        tool = interface.mapCanvas().mapTool()
+        do(opened, "edit")
+        opened.close()
+        assert interface.mapCanvas().mapTool() is tool and opened.review.is_open
+        assert not opened.commands["accept"].isEnabled() and not opened.commands["next"].isEnabled()
+        opened.setUserVisible(True)
+        assert opened.commands["accept"].isEnabled()
+
     def test_when_qgis_closes_nothing_is_left_to_ask_about(self, opened, interface):
         do(opened, "accept")
         assert opened.review.outlines.isModified()
@@ -157,6 +167,22 @@ class TestSessions:
             assert not dock.commands[name].isEnabled() and why in dock.commands[name].toolTip()
         assert not dock.commands["take_manual"].isEnabled() and dock.commands["edit"].isEnabled()
         assert dock.page.panel._figure_labels[1, 1].text() == "–"
+
+
+def test_started_from_layers_of_the_project(engine, dock, tmp_path, qtbot, interface):
+    make_review(tmp_path, "first.gpkg")
+    for name in ("predicted", "manual"):
+        QgsProject.instance().addMapLayer(QgsVectorLayer(f"{tmp_path / name}.gpkg|layername={name}", f"{name} outlines", "ogr"))
+    for name in ("imagery", "probability", "dem"):
+        QgsProject.instance().addMapLayer(QgsRasterLayer(f"{tmp_path / name}.tif", name))
+    dock.start_page._show_engine()
+    dock.start_page._start.click()
+    qtbot.waitUntil(lambda: dock.review is not None, timeout=60_000)
+    review = dock.review
+    assert review.path == tmp_path / "review.gpkg" and review.queue.total == 16
+    assert (review.imagery.name(), review.probability.name(), review.dem.name()) == ("imagery", "probability", "dem")
+    relations = review.queue.relations()
+    assert (relations["missed"], relations["false"], relations["n-1"]) == (2, 3, 2)
 
 
 class TestDecisions:
