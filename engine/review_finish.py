@@ -28,6 +28,8 @@ from review_session import KEPT, OUTLINES, PREDICTED, RESTRICTED, found_path
 UNDECIDED = "unreviewed"
 BY_HAND, AS_PREDICTED, CORRECTED = "manual", "model", "model-edited"
 """How an outline of the inventory was made."""
+NOTHING_TO_LEARN = ("no_rock_glaciers", "outside_imagery", "no_samples")
+"""Of samples: the rest of a finished session does without them."""
 INVENTORY, SAMPLES, CONTACT_SHEET = "inventory.gpkg", "samples", "contact_sheet.png"
 ACCURACY = {"accuracy_report": "accuracy.html", "accuracy_json": "accuracy.json"}
 EFFORT = {"effort_report": "effort.html", "effort_json": "effort.json", "effort_table": "effort.csv"}
@@ -39,8 +41,8 @@ def finish_review(job: FinishReviewJob, reporter: Reporter) -> dict[str, Any]:
     Returns
     -------
     ``folder``, ``files`` what was written; of these ``inventory``, ``accuracy_report``, ``accuracy_json``, ``effort_report``,
-    ``effort_json``, ``effort_table``, ``samples`` (None where not asked for); counts of outlines ``kept``, ``restricted``, ``rejected``,
-    ``undecided``, and ``samples_count``; ``minutes``, ``edited_share`` of the predicted outlines that were kept, ``producers_accuracy``,
+    ``effort_json``, ``effort_table``, ``samples`` (None where not asked for, and where there is nothing to learn from); counts of
+    outlines ``kept``, ``restricted``, ``rejected``, ``undecided``, and ``samples_count``; ``minutes``, ``edited_share`` of the predicted outlines that were kept, ``producers_accuracy``,
     ``users_accuracy`` of the prediction (None where unknown)
 
     Raises
@@ -78,8 +80,13 @@ def _finished(job: FinishReviewJob, place: Path, aside: Path, reporter: Reporter
         ):
             files |= EFFORT
         reporter.progress(0.7, "training samples" if job.stacks else "putting everything in place")
-        replaced = [name for name in (*files.values(), *([SAMPLES] if job.stacks else [])) if (folder / name).exists()]
+        replaced = [name for name in (*files.values(), SAMPLES) if (folder / name).exists()]
         made = _samples(job, place, folder / SAMPLES, StagedReporter(reporter, 0.7, 0.99)) if job.stacks else {}
+    if SAMPLES in replaced and not made:
+        replaced.remove(SAMPLES)
+        reporter.warning(
+            "earlier_samples", f"{folder / SAMPLES} stays from an earlier time: the session as it is now made no training samples."
+        )
     if replaced:
         reporter.info(f"{', '.join(replaced)} in {folder} were there before and have been replaced; other files stayed.")
     paths = {name: str(folder / file) for name, file in files.items()} | ({"samples": str(folder / SAMPLES)} if made else {})
@@ -257,9 +264,15 @@ def _keys(layer: PolygonLayer, name: str) -> NDArray[np.str_]:
 
 
 def _samples(job: FinishReviewJob, place: Path, output: Path, reporter: Reporter) -> dict[str, Any]:
+    """Empty, with a warning, where there is nothing to learn from."""
     from engine.samples import samples  # noqa: PLC0415 not every session becomes samples
 
     sheet = str(output / CONTACT_SHEET)
-    return samples(
-        SamplesJob(output=str(output), stacks=job.stacks, outlines=str(place), outlines_layer=OUTLINES, contact_sheet=sheet), reporter
-    )
+    wanted = SamplesJob(output=str(output), stacks=job.stacks, outlines=str(place), outlines_layer=OUTLINES, contact_sheet=sheet)
+    try:
+        return samples(wanted, reporter)
+    except EngineError as error:
+        if error.code not in NOTHING_TO_LEARN:
+            raise
+        reporter.warning("no_samples", f"The review was finished without training samples: {error.text}")
+        return {}

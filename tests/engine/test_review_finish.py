@@ -145,6 +145,31 @@ class TestOutputs:
         assert names(tmp_path / "finished") == OURS - {"accuracy.html", "accuracy.json"} | {"samples"}
         assert result["samples"] == str(folder) and result["samples_count"] > 0 and (folder / "contact_sheet.png").is_file()
 
+    @pytest.mark.parametrize(
+        ("outlines", "words"),
+        [(lambda: box(0, 0), "holds no outline that is a rock glacier"), (lambda: box(90_000, 0), "lies on a stack")],
+        ids=["nothing accepted", "elsewhere"],
+    )
+    def test_nothing_to_take_samples_from(self, tmp_path, outlines, words):
+        review = Review()
+        review.predict("a", outlines())
+        if words == "lies on a stack":
+            review.do("Ada", "accept", "a", status="accepted")
+        place = {"transform": from_origin(499_000, 3_002_000, 10, 10), "crs": UTM.to_wkt(), "names": STACK_BANDS, "nodata": np.nan}
+        stack = write_raster(tmp_path / "stack.tif", spectral_stack(mountains(300, 500)), **place)
+        session, reporter = review.write(tmp_path / "review.gpkg"), SilentReporter()
+        result = finish_review(FinishReviewJob(session, str(tmp_path / "finished"), stacks=(str(stack),)), reporter)
+        assert (result["samples"], result["samples_count"]) == (None, None) and names(tmp_path / "finished") == OURS
+        told = [text for code, text in reporter.warnings if code == "no_samples"]
+        assert len(told) == 1 and words in told[0] and "without training samples" in told[0]
+
+    def test_samples_of_an_earlier_time_are_said(self, finish, tmp_path):
+        (tmp_path / "finished" / "samples").mkdir(parents=True)
+        reporter = SilentReporter()
+        result = finish(reporter, accuracy=False)
+        assert result["samples"] is None
+        assert any(code == "earlier_samples" and "samples" in text for code, text in reporter.warnings)
+
     def test_nothing_decided(self, tmp_path):
         review = Review()
         review.predict("a", box(0, 0))
