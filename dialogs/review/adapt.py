@@ -48,7 +48,7 @@ class AdaptDialog(QDialog):
         explanation = QLabel(
             tr(
                 "Adapting trains a model of your own from this session's outlines, detects again in the tiles that are not visited yet, "
-                "and takes what is found, lost or moved into the queue. No decision is changed."
+                "and brings the queue up to date. No decision is changed."
             )
         )
         have = QLabel(tr("Examples so far: {} outlines of rock glaciers, {} rejected ones.").format(kept, rejected))
@@ -80,18 +80,27 @@ class TakeInDialog(QDialog):
         self._path = review.path
         self.setWindowTitle(tr("Take in a new detection"))
         explanation = QLabel(
-            tr("Outlines that are found anew join the queue, those not found any more and those that moved are marked. Decisions stay.")
+            tr(
+                "Outlines that are found anew join the queue; undecided ones that moved take the new boundary, and those that are not found "
+                "any more leave the queue. What is decided stays as it is."
+            )
         )
         explanation.setWordWrap(True)
-        self.predicted, self.probability = QgsMapLayerComboBox(), QgsMapLayerComboBox()
-        self.predicted.setFilters(Qgis.LayerFilter.PolygonLayer)
-        self.predicted.setExceptedLayerList([review.outlines, review.restricted, review.predicted, review.reference, review.tiles])
+        self.predicted, self.area_of_interest, self.probability = (QgsMapLayerComboBox() for _ in range(3))
+        for box in (self.predicted, self.area_of_interest):
+            box.setFilters(Qgis.LayerFilter.PolygonLayer)
+            box.setExceptedLayerList([review.outlines, review.restricted, review.predicted, review.reference, review.tiles])
         self.probability.setFilters(Qgis.LayerFilter.RasterLayer)
-        self.probability.setAllowEmptyLayer(True, tr("as before"))
-        self.probability.setLayer(None)
+        for box, empty in ((self.area_of_interest, tr("everywhere")), (self.probability, tr("as before"))):
+            box.setAllowEmptyLayer(True, empty)
+            box.setLayer(None)
+        self.area_of_interest.setToolTip(
+            tr("Where the new detection looked, if that was only a part of the area: outlines elsewhere stay in the queue")
+        )
         form = QFormLayout()
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow(tr("New outlines"), self.predicted)
+        form.addRow(tr("Detected in"), self.area_of_interest)
         form.addRow(tr("Their probability"), self.probability)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
@@ -103,17 +112,27 @@ class TakeInDialog(QDialog):
         layout.addWidget(buttons)
 
     def job(self) -> tuple[UpdateReviewJob, str]:
-        """The job, and what a person is told about the chosen layer, mostly nothing.
+        """The job, and what a person is told about the chosen layers, mostly nothing.
 
         Raises
         ------
         ReviewError
             when a layer cannot be read by the engine.
         """
-        layer, probability = self.predicted.currentLayer(), self.probability.currentLayer()
+        layer, area, probability = (box.currentLayer() for box in (self.predicted, self.area_of_interest, self.probability))
         if layer is None:
             raise ReviewError(tr("Choose the layer of the new detection."))
         session = Path(self._path)
         path, name, told = vector_file(layer, session.parent, f"{session.stem}_detection")
+        place, place_name, told_too = (None, None, "") if area is None else vector_file(area, session.parent, f"{session.stem}_area")
         raster = raster_file(probability) if probability is not None else None
-        return UpdateReviewJob(str(session), str(session), predicted=path, predicted_layer=name, probability=raster), told
+        job = UpdateReviewJob(
+            session=str(session),
+            output=str(session),
+            predicted=path,
+            predicted_layer=name,
+            probability=raster,
+            area_of_interest=place,
+            area_of_interest_layer=place_name,
+        )
+        return job, " ".join(filter(None, (told, told_too)))

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 from qgis.core import QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QDialog
+from qgis.PyQt.QtWidgets import QDialog, QLabel
 
 import jobs
 from tests.plugin.interface import Interface
@@ -97,6 +97,21 @@ class TestTakeIn:
         )
         assert job.manual is None
 
+    def test_lost_outlines_leave_the_queue_and_only_in_the_area_that_was_looked_at(self, adapt, review, detection, tmp_path, qtbot):
+        detection.setName("detection")
+        area = QgsProject.instance().addMapLayer(QgsVectorLayer(f"{tmp_path / 'manual.gpkg'}|layername=manual", "area", "ogr"))
+        dialog = adapt.TakeInDialog(review)
+        qtbot.addWidget(dialog)
+        assert any("leave the queue" in label.text() for label in dialog.findChildren(QLabel))
+        dialog.predicted.setLayer(detection)
+        assert dialog.job()[0].area_of_interest is None
+        dialog.area_of_interest.setLayer(area)
+        job, _told = dialog.job()
+        assert (job.area_of_interest, job.area_of_interest_layer) == (str(tmp_path / "manual.gpkg"), "manual")
+        area.setSubsetString("fid < 3")
+        job, told = dialog.job()
+        assert job.area_of_interest == str(tmp_path / "review_area.gpkg") and "copied" in told
+
     def test_without_a_layer_there_is_nothing_to_take_in(self, adapt, review, qtbot):
         dialog = adapt.TakeInDialog(review)
         qtbot.addWidget(dialog)
@@ -124,7 +139,7 @@ class TestTakeIn:
         assert any("0 outlines found, 1 lost, 1 moved." in text for text in interface.texts()), interface.texts()
         dock.commands["changes"].trigger()
         changes = {dock.review.queue.row_at(position)["change"] for position in range(len(dock.review.queue))}
-        assert changes and changes <= {"moved", "lost"}
+        assert changes == {"moved"}
         dock.release()
         with sqlite3.connect(path) as connection:
             assert connection.execute("SELECT count(*) FROM outlines").fetchone()[0] >= 15
