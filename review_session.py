@@ -64,7 +64,7 @@ REVIEW_FIELDS = (
     ("reviewer", "text"),
     ("reviewed_at", "text"),  # ISO 8601, UTC
     ("conflict", "text"),  # what two reviewers disagree on, after merging sessions
-    ("change", "text"),  # found, lost, moved: what a new detection changed, NULL else
+    ("change", "text"),  # found, moved: what a new detection changed, NULL else
     ("priority", "real"),  # 0-1, what deserves attention first
     ("merge_suspect", "real"),  # 0-1
     ("probability", "real"),  # mean over the outline, 0-1

@@ -108,7 +108,7 @@ def commands() -> tuple[Command, ...]:
             "take_in", tr("Take in a new detection…"), tr("Bring newly predicted outlines into the queue"), "mActionAddLayer", "", SESSION
         ),
         Command("merge", tr("Merge another session…"), tr("Join this session with another person's"), "mActionMergeFeatures", "", SESSION),
-        Command("changes", tr("Show what changed"), tr("Only what a new detection found, lost or moved"), "mActionFilter2", "", SESSION),
+        Command("changes", tr("Show what changed"), tr("Only what a new detection found or moved"), "mActionFilter2", "", SESSION),
         Command("conflicts", tr("Show conflicts"), tr("Only what reviewers disagree on"), "mActionFilter2", "", SESSION),
         Command(
             "save", tr("Save outlines"), tr("Write the outlines to the file; the steps to undo end there"), "mActionSaveEdits", "", SESSION

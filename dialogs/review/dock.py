@@ -209,7 +209,10 @@ class ReviewDock(QgsDockWidget):
             self._say_with_button(text, tr("Show them"), self.commands["conflicts"].trigger)
         elif found or lost or moved:
             text = tr("{} outlines found, {} lost, {} moved.").format(found, lost, moved)
-            self._say_with_button(text, tr("Show them"), self.commands["changes"].trigger)
+            if found or moved:
+                self._say_with_button(text, tr("Show them"), self.commands["changes"].trigger)
+            else:
+                self.say(text)
         else:
             self.say(tr("The sessions are merged.") if "conflicts" in result else tr("Nothing has changed."), Qgis.MessageLevel.Success)
 

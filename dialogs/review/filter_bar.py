@@ -16,7 +16,7 @@ from .wording import change_text, relation_text, status_text
 
 SYMBOLS = {"unreviewed": "○", "accepted": "✓", "edited": "✎", "added": "+", "uncertain": "?", "rejected": "✕", "replaced": "⇄"}
 """Of the statuses, so that colour is never alone."""
-CHANGES = ("found", "moved", "lost")
+CHANGES = ("found", "moved")
 PAUSE_MS = 250
 """After a key in the search box, before the queue is searched."""
 

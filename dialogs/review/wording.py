@@ -52,4 +52,4 @@ def relation_text(relation: str | None) -> str:
 
 def change_text(change: str | None) -> str:
     """What a new detection changed."""
-    return {"found": tr("found anew"), "lost": tr("not found any more"), "moved": tr("boundary moved")}.get(change or "", change or "")
+    return {"found": tr("found anew"), "moved": tr("boundary moved")}.get(change or "", change or "")

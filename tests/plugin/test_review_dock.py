@@ -545,19 +545,23 @@ class TestJobs:
         ("result", "told"),
         [
             ({"predicted": {"found": 2, "lost": 1, "moved": 0}, "manual": {"found": 1}}, "3 outlines found, 1 lost, 0 moved."),
+            ({"predicted": {"found": 0, "lost": 2}, "manual": {}}, "0 outlines found, 2 lost, 0 moved."),
             ({"predicted": {"found": 0}, "manual": {}}, "Nothing has changed."),
             ({"conflicts": 4}, "4 outlines are undecided again because the reviewers disagree."),
             ({"conflicts": 0}, "The sessions are merged."),
         ],
-        ids=["changes", "none", "conflicts", "agreement"],
+        ids=["changes", "only lost", "none", "conflicts", "agreement"],
     )
     def test_what_came_is_said(self, opened, interface, result, told):
         opened._say_what_came(result)
         assert interface.texts() == [told]
+        to_show = result.get("conflicts") or any(side.get("found") for side in result.values() if isinstance(side, dict))
+        offered = [one.text() for item in interface.messageBar().items() for one in item.findChildren(QPushButton)]
+        assert ("Show them" in offered) == bool(to_show)
 
     def test_changes_and_conflicts_can_be_looked_at(self, opened):
         do(opened, "changes")
-        assert opened.review.queue.conditions.changes == {"found", "lost", "moved"}
+        assert opened.review.queue.conditions.changes == {"found", "moved"}
         do(opened, "conflicts")
         assert opened.review.queue.conditions.conflicts_only
 
