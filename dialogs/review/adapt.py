@@ -81,8 +81,8 @@ class TakeInDialog(QDialog):
         self.setWindowTitle(tr("Take in a new detection"))
         explanation = QLabel(
             tr(
-                "Outlines that are found anew join the queue; undecided ones that moved take the new boundary, and those that are not found "
-                "any more leave the queue. What is decided stays as it is."
+                "Outlines that are found anew join the queue; undecided ones that moved take the new boundary, and those that are not "
+                "found any more leave the queue. What is decided stays as it is."
             )
         )
         explanation.setWordWrap(True)
