@@ -126,6 +126,7 @@ class MapView(QObject):
             for part, area in self._areas(uid, outline).items():
                 self._draw(self._bands[part], area)
             self._draw(self._boundary, outline)
+        self._adapt_to_tool(self._canvas.mapTool())  # a band that is drawn anew is shown, whatever it was
         self.redrawn.emit()
 
     def close(self) -> None:

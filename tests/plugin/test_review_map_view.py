@@ -167,9 +167,12 @@ def test_fills_step_back_while_the_boundary_is_edited(view, review, canvas):
     canvas.setMapTool(tool)
     assert not view._boundary.isVisible() and not view._bands["common"].isVisible()
     assert view._bands["ours"].isVisible() and view._bands["ours"].opacity() < 0.5
+    view.redraw()
+    assert not view._boundary.isVisible() and not view._bands["common"].isVisible(), "drawn anew after an edit"
     canvas.unsetMapTool(tool)
     assert view._boundary.isVisible() and view._bands["common"].isVisible() and view._bands["ours"].opacity() == 1
     view.set_shows_fills(False)
+    review.show(uid_of(review, 2))
     assert view._boundary.isVisible() and not any(band.isVisible() for band in view._bands.values())
 
 
