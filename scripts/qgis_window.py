@@ -99,7 +99,6 @@ def run_in_qgis(
     """
     profile = folder / "profiles" / "default"
     if not profile.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         (profile / "python" / "plugins").mkdir(parents=True)
         (profile / "python" / "plugins" / "rock_glacier_mapper").symlink_to(ROOT)
         (profile / "QGIS").mkdir()
@@ -121,11 +120,11 @@ def run_in_qgis(
             command, env=environment, check=False, timeout=longest_s, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
     text = report.read_text() if report.is_file() else ended.stderr
-    return text.startswith(DONE), text
+    return text.startswith(DONE) and ended.returncode == 0, text if ended.returncode == 0 else text + ended.stderr
 
 
 def work_in_qgis(order_file: str, work: Callable[[dict[str, Any], list[str]], None]) -> None:
-    """Inside QGIS: when the window stands, do the work, report what it logged, and leave at once."""
+    """Inside QGIS: when the window stands, do the work, report what it logged, and leave at once, or as a person does with ``quit``."""
     from qgis.PyQt.QtCore import QTimer  # noqa: PLC0415
 
     given = json.loads(Path(order_file).read_text())
@@ -139,9 +138,22 @@ def work_in_qgis(order_file: str, work: Callable[[dict[str, Any], list[str]], No
             report = "\n".join([traceback.format_exc(), *log, ""])
         Path(given["report"]).write_text(report)
         sys.stdout.flush()
-        os._exit(0)
+        if given["order"].get("quit"):
+            QTimer.singleShot(START_MS, decline_to_save_the_project)
+            Window().main.close()
+        else:
+            os._exit(0)
 
     QTimer.singleShot(START_MS, run)
+
+
+def decline_to_save_the_project() -> None:
+    """Answer QGIS's own question about the project; any other one stays open."""
+    from qgis.PyQt.QtWidgets import QApplication, QMessageBox  # noqa: PLC0415
+
+    box = QApplication.activeModalWidget()
+    if isinstance(box, QMessageBox) and box.windowTitle() == "Save Project":
+        box.button(QMessageBox.StandardButton.Discard).click()
 
 
 @contextmanager

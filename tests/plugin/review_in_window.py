@@ -22,7 +22,7 @@ if SCRIPTS not in sys.path:
 from qgis_window import ROOT, Window, lacking, run_in_qgis, work_in_qgis  # noqa: E402 found there
 
 SAMPLE = ROOT / "resources" / "sample"
-LONGEST_S = 300
+LONGEST_S = 120
 OPENING_S, JOB_S, DRAWING_S = 20, 120, 15
 
 
@@ -203,7 +203,20 @@ class Reviewer(Window):
 def begin(order: dict[str, Any], log: list[str]) -> Reviewer:
     reviewer = Reviewer(Path(order["pictures"]), log)
     reviewer.open_dock()
+    assert_keys_are_ours(reviewer.main)
     return reviewer
+
+
+def assert_keys_are_ours(window: Any) -> None:
+    """No other action of QGIS's window has a key of the review."""
+    from qgis.PyQt.QtWidgets import QAction, QShortcut  # noqa: PLC0415
+
+    ours, others = set(), set()
+    for action in window.findChildren(QAction):
+        is_ours = action.objectName().startswith("rockGlacierReview")
+        (ours if is_ours else others).update(key.toString() for key in action.shortcuts())
+    others.update(shortcut.key().toString() for shortcut in window.findChildren(QShortcut))
+    assert {"A", "X", "E", "1", "8"} <= ours and not ours & others, ours & others
 
 
 def review(order: dict[str, Any], log: list[str]) -> None:
@@ -267,18 +280,29 @@ def killed(order: dict[str, Any], log: list[str]) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def quit_qgis(order: dict[str, Any], log: list[str]) -> None:
+    """Decide, and close QGIS's window with the session open and a boundary being edited."""
+    reviewer = begin(order, log)
+    reviewer.open_sample()
+    reviewer.canvas.setFocus()
+    uid = reviewer.review.current
+    reviewer.press("A E")
+    Path(order["pictures"], "decided.txt").write_text(uid)
+
+
 def after(order: dict[str, Any], log: list[str]) -> None:
-    """Open the session that was killed."""
+    """Open the session again."""
     reviewer = begin(order, log)
     reviewer.open_sample()
     uid = Path(order["pictures"], "decided.txt").read_text()
     assert reviewer.status(uid) == "accepted", reviewer.status(uid)
-    assert any("restored" in text for text in reviewer.said()), reviewer.said()
+    is_restored = any("restored" in text for text in reviewer.said())
+    assert is_restored == order["restored"], reviewer.said()
     reviewer.picture("restored")
     reviewer.dock.close_session()
 
 
-PARTS = {"review": review, "killed": killed, "after": after}
+PARTS = {"review": review, "killed": killed, "quit": quit_qgis, "after": after}
 
 
 def work(order: dict[str, Any], log: list[str]) -> None:
@@ -286,13 +310,16 @@ def work(order: dict[str, Any], log: list[str]) -> None:
     PARTS[order["part"]](order, log)
 
 
-def run(part: str, pictures: Path, profile: Path, engine: str = "", theme: str = "") -> tuple[bool, str]:
+def run(part: str, pictures: Path, profile: Path, engine: str = "", theme: str = "", restored: bool = False) -> tuple[bool, str]:
     """A part of the review in a QGIS of its own, with a user folder of its own beside the profile."""
     settings = f"[rock_glacier_mapper]\nengine_python={engine}\n" if engine else ""
     settings += f"[UI]\nUITheme={theme}\n" if theme else ""
     pictures.mkdir(parents=True, exist_ok=True)
-    order = {"part": part, "pictures": str(pictures.resolve())}
-    return run_in_qgis(Path(__file__), order, profile, LONGEST_S, settings, {"XDG_DATA_HOME": str(profile / "user")})
+    order = {"part": part, "pictures": str(pictures.resolve()), "quit": part == "quit", "restored": restored}
+    temporary = profile / "tmp"  # what is in the system's own folder for such QGIS takes for temporary layers, and asks about
+    temporary.mkdir(parents=True, exist_ok=True)
+    variables = {"XDG_DATA_HOME": str(profile / "user"), "TMPDIR": str(temporary)}
+    return run_in_qgis(Path(__file__), order, profile, LONGEST_S, settings, variables)
 
 
 def checksums() -> dict[str, str]:

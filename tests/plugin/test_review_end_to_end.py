@@ -43,5 +43,12 @@ def test_ten_outlines_an_edit_and_a_split(engine_python, tmp_path_factory):
 def test_killed_in_the_middle_of_an_edit_no_decision_is_lost(tmp_path):
     done, report = run("killed", tmp_path / "pictures", tmp_path / "profile")
     assert not done and (tmp_path / "pictures" / "decided.txt").is_file(), report
+    done, report = run("after", tmp_path / "pictures", tmp_path / "profile", restored=True)
+    assert done, report
+
+
+def test_closing_qgis_asks_only_about_the_project_and_keeps_everything(tmp_path):
+    done, report = run("quit", tmp_path / "pictures", tmp_path / "profile")
+    assert done, report
     done, report = run("after", tmp_path / "pictures", tmp_path / "profile")
     assert done, report
