@@ -136,6 +136,7 @@ class AttributeForm(QWidget):
         self.setFocusProxy(self.widgets["system_type"])
         review.current_changed.connect(self._go)
         review.changed.connect(self._follow)
+        review.settling.connect(self._finish)
         review.closed.connect(self._close)
         self._go(review.current)
 

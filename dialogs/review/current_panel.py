@@ -44,6 +44,7 @@ class CurrentPanel(QWidget):
         self._comment.setPlaceholderText(tr("Comment"))
         self._comment.setAccessibleName(tr("Comment"))
         self._comment.editingFinished.connect(self._write_comment)
+        review.settling.connect(self._write_comment)
         self._comment.returnPressed.connect(self.left_text)
         self._comment.installEventFilter(self)
         layout = QVBoxLayout(self)

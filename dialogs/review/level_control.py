@@ -62,6 +62,7 @@ class LevelControl(QWidget):
         self._slider.given_up.connect(self._give_up)
         review.current_changed.connect(self._go)
         review.changed.connect(self._follow)
+        review.settling.connect(self._keep)
         review.closed.connect(self.release)
         self._go(review.current)
 
@@ -74,6 +75,7 @@ class LevelControl(QWidget):
         for signal, slot in (
             (self._review.current_changed, self._go),
             (self._review.changed, self._follow),
+            (self._review.settling, self._keep),
             (self._review.closed, self.release),
         ):
             signal.disconnect(slot)

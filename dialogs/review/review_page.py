@@ -52,7 +52,8 @@ class ReviewPage(QWidget):
         self._options: EditingOptions | None = None
         self._views: dict[str, QWidget] = {}
         self._map = MapView(review, self._canvas)
-        self._map_tools: dict[str, QgsMapTool] = {"split": SplitTool(review, self._canvas), "snap": SnapTool(review, self._canvas)}
+        self._snap = SnapTool(review, self._canvas)
+        self._map_tools: dict[str, QgsMapTool] = {"split": SplitTool(review, self._canvas), "snap": self._snap}
         self._escape = _DoubleEscape(self._canvas, self.leave_tool)
         self._guard = TypingGuard(self)
         self._compose()
@@ -112,6 +113,8 @@ class ReviewPage(QWidget):
         self._review.changed.disconnect(self._follow)
         for tool in self._map_tools.values():
             self._canvas.unsetMapTool(tool)
+            tool.deleteLater()  # they and what listens for Escape belong to the map, which stays
+        self._escape.deleteLater()
         for view in self._views.values():
             view.close_view()
         self._views.clear()
@@ -134,6 +137,7 @@ class ReviewPage(QWidget):
         ReviewError
             says what cannot be done.
         """
+        self._review.settle()
         try:
             getattr(self, name)(*what)
         finally:
@@ -415,8 +419,8 @@ class ReviewPage(QWidget):
             lacks["level"] = tr("The session has no probability raster.")
         if self._review.dem is None:
             lacks["profile"] = tr("The session has no elevation model.")
-        if self._review.imagery is None and self._review.dem is None:
-            lacks["snap"] = tr("The session has neither imagery nor an elevation model.")
+        if why := self._snap.why_not():
+            lacks["snap"] = why
         return lacks
 
 

@@ -80,6 +80,8 @@ class Review(QObject):
     """Outlines (uid) whose attributes or geometry changed, that appeared or went."""
     current_changed = pyqtSignal(str)
     """The outline that is looked at, "" = none."""
+    settling = pyqtSignal()
+    """Who holds something that a person has not finished, steps of a slider or a text being typed, writes it now."""
     closed = pyqtSignal()
     """It takes no more commands; its layers are still there while this is told, and not after."""
     said = pyqtSignal(str, object)
@@ -398,8 +400,12 @@ class Review(QObject):
 
     # its end
 
+    def settle(self) -> None:
+        """Have everything written that waits for a person to finish it, before something else is done."""
+        self.settling.emit()
+
     def save(self) -> None:
-        """Write the layers to the file; the undo stack ends here.
+        """Settle, and write the layers to the file; the undo stack ends here.
 
         Raises
         ------
@@ -407,6 +413,7 @@ class Review(QObject):
             QGIS could not; the journal keeps everything, and the edits are still there.
         """
         self._need_open()
+        self.settle()
         self._place()
         for layer in (self.outlines, self.restricted):
             if layer.isEditable() and layer.isModified() and not layer.commitChanges(stopEditing=False):

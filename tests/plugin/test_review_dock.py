@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 from qgis.core import Qgis, QgsGeometry, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
-from qgis.PyQt.QtCore import QEvent, Qt
+from qgis.PyQt.QtCore import QEvent, QObject, Qt
 from qgis.PyQt.QtGui import QCloseEvent
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QFileDialog, QPushButton
@@ -152,6 +152,38 @@ class TestSessions:
         QApplication.sendEvent(interface.mainWindow(), QCloseEvent())
         assert not opened.review.outlines.isModified()
 
+    def test_what_is_unfinished_is_settled_before_it_closes(self, opened, path, window, qtbot):
+        uid, review = opened.review.current, opened.review
+        before = review.outline(uid).area()
+        step_level(opened, qtbot)
+        type_into(opened.page.attribute_form.widgets["imagery"], "Planet")
+        type_into(opened.page.panel._comment, "steep")
+        opened.close_session()
+        opened.open_session(path)
+        feature = opened.review.feature(uid)
+        assert opened.review.outline(uid).area() < before and feature["status"] == "edited"
+        assert (feature["imagery"], feature["comment"]) == ("Planet", "steep")
+
+    def test_what_is_unfinished_is_settled_before_qgis_closes(self, opened, window, interface, qtbot):
+        uid, before = opened.review.current, opened.review.outline(opened.review.current).area()
+        step_level(opened, qtbot)
+        type_into(opened.page.attribute_form.widgets["imagery"], "Planet")
+        QApplication.sendEvent(interface.mainWindow(), QCloseEvent())
+        assert opened.review.outline(uid).area() < before and opened.review.feature(uid)["imagery"] == "Planet"
+        assert not opened.review.outlines.isModified()
+
+    def test_nothing_of_it_stays_with_the_map(self, dock, path, interface):
+        def ours():
+            names = (child.metaObject().className() for child in interface.mapCanvas().findChildren(QObject))
+            return [name for name in names if not name.startswith("Q")]
+
+        dock.open_session(path)
+        do(dock, "snap")
+        assert "SnapTool" in ours()
+        dock.close_session()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        assert ours() == []
+
     def test_released_the_plugin_can_be_loaded_again(self, module, interface, path):
         for _ in range(2):
             dock = module("dialogs.review.dock").ReviewDock(interface, lambda: None)
@@ -185,8 +217,29 @@ def test_started_from_layers_of_the_project(engine, dock, tmp_path, qtbot, inter
     assert (relations["missed"], relations["false"], relations["n-1"]) == (2, 3, 2)
 
 
+def step_level(dock, qtbot):
+    """One key on the level's slider, which waits for more."""
+    do(dock, "level")
+    control = dock.page.level_control
+    qtbot.waitUntil(control._slider.isEnabled, timeout=SLOWEST_MS)
+    QTest.keyClick(control._slider, Qt.Key.Key_Right)
+
+
+def type_into(field, text):
+    """Without leaving the field."""
+    field.setText(text)
+    field.setModified(True)
+
+
 class TestDecisions:
     """Commands on an outline, and what comes next."""
+
+    def test_a_step_of_the_level_comes_before_the_decision(self, opened, window, qtbot):
+        uid, before = opened.review.current, opened.review.outline(opened.review.current).area()
+        step_level(opened, qtbot)
+        do(opened, "reject_other")
+        qtbot.wait(opened.page.level_control._settling.interval() + 50)
+        assert opened.review.outline(uid).area() < before and status(opened, uid) == "rejected"
 
     @pytest.mark.parametrize(
         ("command", "expected"),
