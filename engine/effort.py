@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pyproj import CRS
 
 from engine import __version__
 from engine.boundary_distances import mean_boundary_distances
@@ -36,7 +37,7 @@ SAME = 1e-9
 
 DONE = """
 CREATE TEMP VIEW done AS
-SELECT *, sum(seconds) OVER command / 60.0 / count(*) OVER command AS minutes, count(*) OVER command AS together
+SELECT *, sum(seconds) OVER command / 60.0 / count(*) OVER command AS minutes
 FROM journal WHERE undone = 0 WINDOW command AS (PARTITION BY command)
 """
 """The time of a command, noted on its first row, is shared evenly by the outlines that it touched. What was undone does not count."""
@@ -49,14 +50,18 @@ WHERE layer = 'outlines' AND coalesce(json_extract(after, '$.status'), 'unreview
 GROUP BY day, operator ORDER BY day, operator
 """
 IN_BULK = """
-SELECT count(DISTINCT uid) FROM done WHERE together > 1 AND layer = 'outlines' AND action IN ('accept', 'reject', 'uncertain')
+SELECT count(DISTINCT uid) FROM (
+    SELECT uid, count(*) OVER (PARTITION BY command) AS together FROM done WHERE layer = 'outlines'
+    AND action IN ('accept', 'reject', 'uncertain') AND json_extract(after, '$.status') IS NOT 'replaced'
+) WHERE together > 1
 """
+"""Versions that give way to the one that is accepted are replaced in its command."""
 UNDONE = """
 SELECT operator, count(DISTINCT command), sum(seconds) / 60.0 FROM journal WHERE undone = 1 GROUP BY operator ORDER BY operator
 """
 FIRST_BOUNDARY = """
 SELECT uid, before_geometry, min(id) FROM done
-WHERE layer = 'outlines' AND before_geometry IS NOT NULL AND after_geometry IS NOT NULL GROUP BY uid
+WHERE layer = 'outlines' AND before_geometry IS NOT NULL AND after_geometry IS NOT NULL GROUP BY uid ORDER BY min(id)
 """
 DELETED = "SELECT uid FROM (SELECT uid, after, max(id) FROM done WHERE layer = 'outlines' GROUP BY uid) WHERE after IS NULL"
 
@@ -66,8 +71,9 @@ DEFINITIONS = {
     "commands that were undone do not count",
     "outlines_per_hour": "decided outlines with known time over that time",
     "in_bulk": "outlines that were decided in one command with others",
-    "edited_share": "of the predicted outlines that were kept (accepted, edited, uncertain), those whose boundary a person changed",
-    "iou": "shared over joint area of an outline before its first edit and now",
+    "edited_share": "of the predicted outlines that were kept (accepted, edited, uncertain), those whose boundary a person changed; the "
+    "parts of one that was split are one outline",
+    "iou": "shared over joint area of an outline before its first edit and now, of all its parts that were kept where it was split",
     "area_change_percent": "area now less area before the first edit, in percent of the area before",
     "moved_m": "mean distance between the boundary before the first edit and now, of every metre of both to the other one; metres",
     "undone": "commands that were undone",
@@ -117,9 +123,10 @@ def _table(session: Session, journal: sqlite3.Connection, check: Callable[[], No
     chosen = np.flatnonzero(np.isin(texts(column_of(layer, "status")).astype(str), DECISIONS))
     uids = texts(column_of(layer, "uid"))[chosen]
     of_uid = {uid: (minutes, commands) for uid, minutes, commands in journal.execute(PER_OUTLINE)}
-    first = {uid: shapely.from_wkb(wkb) for uid, wkb, _ in journal.execute(FIRST_BOUNDARY)}
+    parent = dict(zip(texts(column_of(layer, "uid")), texts(column_of(layer, "parent")), strict=True))
     table: dict[str, Column] = {
         "uid": uids,
+        "origin": np.array([_origin(uid, parent) for uid in uids], dtype=object),
         "name": first_known(*(texts(column_of(layer, name))[chosen] for name in ("primary_id", "source_id"))),
         **{
             name: texts(column_of(layer, field))[chosen]
@@ -137,21 +144,53 @@ def _table(session: Session, journal: sqlite3.Connection, check: Callable[[], No
     }
     now = sound(layer.geometries[chosen])
     table["area_km2"] = geodesic_area(now, layer.crs) / 1e6
-    was = sound(np.array([first.get(uid) for uid in uids], dtype=object))
-    changed = np.flatnonzero((shapely.area(was) > 0) & (shapely.area(now) > 0) & np.isin(table["decision"].astype(str), KEPT))
-    changed = changed[pair_iou(was[changed], now[changed]) < 1 - SAME]
-    first_shapes, last_shapes = was[changed], now[changed]
-    before_km2 = geodesic_area(first_shapes, layer.crs) / 1e6
-    moved_m = mean_boundary_distances(last_shapes, first_shapes, layer.crs, POINTS_M, check)
+    return table | _changes(table, now, layer.crs, journal, parent, check)
+
+
+def _changes(
+    table: Columns,
+    now: NDArray[np.object_],
+    crs: CRS,
+    journal: sqlite3.Connection,
+    parent: Mapping[str, str | None],
+    check: Callable[[], None],
+) -> dict[str, Column]:
+    """Columns (n,) of what edits changed in the outlines of a table, on the row of the first part that was kept, NaN on the others."""
+    parts: dict[str, list[int]] = {}
+    for row in np.flatnonzero(np.isin(table["decision"].astype(str), KEPT)):
+        parts.setdefault(table["origin"][row], []).append(row)
+    first: dict[str, bytes] = {}
+    for uid, wkb, _ in journal.execute(FIRST_BOUNDARY):
+        first.setdefault(_origin(uid, parent), wkb)
+    drawn = [origin for origin in parts if origin in first]
+    rows = np.array(
+        [next((row for row in parts[origin] if table["uid"][row] == origin), parts[origin][0]) for origin in drawn], dtype=np.intp
+    )
+    was = sound(shapely.from_wkb(np.array([first[origin] for origin in drawn], dtype=object)))
+    became = sound(np.array([shapely.union_all(now[parts[origin]]) for origin in drawn], dtype=object))
+    changed = np.flatnonzero((shapely.area(was) > 0) & (shapely.area(became) > 0))
+    changed = changed[pair_iou(was[changed], became[changed]) < 1 - SAME]
+    was, became = was[changed], became[changed]
+    before_km2 = geodesic_area(was, crs) / 1e6
+    columns: dict[str, Column] = {}
     for name, values in (
         ("area_before_km2", before_km2),
-        ("area_change_percent", 100 * (table["area_km2"][changed] / before_km2 - 1)),
-        ("iou", pair_iou(first_shapes, last_shapes)),
-        ("moved_m", moved_m),
+        ("area_change_percent", 100 * (geodesic_area(became, crs) / 1e6 / before_km2 - 1)),
+        ("iou", pair_iou(was, became)),
+        ("moved_m", mean_boundary_distances(became, was, crs, POINTS_M, check)),
     ):
-        table[name] = np.full(len(uids), np.nan)
-        table[name][changed] = values
-    return table
+        columns[name] = np.full(len(now), np.nan)
+        columns[name][rows[changed]] = values
+    return columns
+
+
+def _origin(uid: str, parent: Mapping[str, str | None]) -> str:
+    """The outline that one was split off in the first place; itself where it is no part of another."""
+    walked = {uid}
+    while (above := parent.get(uid)) is not None and above not in walked:
+        walked.add(above)
+        uid = above
+    return uid
 
 
 def _numbers(place: Path, session: Session, table: Columns, journal: sqlite3.Connection) -> dict[str, Any]:
@@ -229,17 +268,21 @@ def _per_hour(rows: Columns) -> float | None:
 
 def _edits(rows: Columns) -> dict[str, Any]:
     """How many predicted outlines were edited, and what edits changed."""
-    kept = (rows["source"] == "predicted") & np.isin(rows["decision"].astype(str), ("accepted", "edited", "uncertain"))
-    edited = kept & ((rows["decision"] == "edited") | np.isfinite(rows["iou"]))
-    count = int(kept.sum())
-    change = rows["area_km2"] - rows["area_before_km2"]
+    kept = _where(rows, _is_kept_prediction(rows))
+    edited = (kept["decision"] == "edited") | np.isfinite(kept["iou"])
+    count, of_these = len(set(kept["origin"])), len(set(kept["origin"][edited]))
+    change = kept["area_before_km2"] * kept["area_change_percent"] / 100
     return {
         "predicted_kept": count,
-        "edited": int(edited.sum()),
-        "edited_share": int(edited.sum()) / count if count else None,
+        "edited": of_these,
+        "edited_share": of_these / count if count else None,
         "area_change_km2": float(np.nansum(change)) if np.isfinite(change).any() else None,
-        **{name: _spread(rows[name]) for name in ("iou", "area_change_percent", "moved_m")},
+        **{name: _spread(kept[name]) for name in ("iou", "area_change_percent", "moved_m")},
     }
+
+
+def _is_kept_prediction(rows: Columns) -> NDArray[np.bool_]:
+    return (rows["source"] == "predicted") & np.isin(rows["decision"].astype(str), ("accepted", "edited", "uncertain"))
 
 
 def _spread(values: NDArray[np.float64]) -> dict[str, Any]:
@@ -265,11 +308,12 @@ def _figures(table: Columns, numbers: Mapping[str, Any]) -> dict[str, bytes]:
     from engine import effort_figures as draw  # noqa: PLC0415 heavy
     from engine import figures  # noqa: PLC0415
 
+    kept = _where(table, _is_kept_prediction(table))
     with figures.style():
         by_decision = {status: numbers["decisions"][status]["outlines"] for status in DECISIONS}
         drawn = {
             "decisions": draw.decisions(by_decision, numbers["reasons"], table["minutes"]),
-            "edits": draw.edits(table["iou"], table["area_change_percent"], table["moved_m"]),
+            "edits": draw.edits(kept["iou"], kept["area_change_percent"], kept["moved_m"]),
             "days": draw.days([(entry["day"], entry["operator"], entry["outlines"]) for entry in numbers["days"]]),
         }
         return {name: figures.rendered(figure, "svg") for name, figure in drawn.items()}

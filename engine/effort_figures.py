@@ -119,7 +119,7 @@ def _histogram(axes: Axes, values: Array, label: str, why_empty: str) -> None:
     axes.set_ylabel("Outlines")
     low, high = np.quantile(known, [0.01, 0.99])
     bins = int(np.clip(np.sqrt(len(known)), 5, 25))
-    edges = np.linspace(low, high if high > low else low + max(abs(low), 1) * 0.1, bins + 1)
+    edges = np.linspace(low, max(high, low + max(abs(low), 1) * 0.01), bins + 1)
     axes.hist(np.clip(known, edges[0], edges[-1]), edges.tolist(), color="#CFE3F1", edgecolor="black", linewidth=0.5)
     median = float(np.median(known))
     axes.axvline(median, color=ORANGE, linewidth=1.2)

@@ -80,6 +80,45 @@ class TestNumbers:
         edits = effort_of(review, tmp_path).numbers["edits"]
         assert (edits["edited"], edits["edited_share"], edits["iou"]["n"]) == (0, 0.0, 0)
 
+    def test_a_split_outline_is_one_outline_and_loses_no_area(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0, 400))
+        review.do("Ada", "split", "a", geometry=box(0, 0, 300), status="edited")
+        review.predict("b", box(300, 0, 100), parent="a", status="edited")
+        review.predict("c", box(350, 0, 50), parent="b", status="edited")
+        review.do("Ada", "split", "b", geometry=box(300, 0, 50), status="edited")
+        edits = effort_of(review, tmp_path).numbers["edits"]
+        assert (edits["predicted_kept"], edits["edited"], edits["area_change_km2"]) == (1, 1, None)
+
+    def test_a_part_that_was_rejected_is_area_lost(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0, 400))
+        review.do("Ada", "split", "a", geometry=box(0, 0, 300), status="edited")
+        review.predict("b", box(300, 0, 100), parent="a", status="edited")
+        review.do("Ada", "reject", "a", status="rejected", reason="moraine")
+        result = effort_of(review, tmp_path)
+        assert result.numbers["edits"]["predicted_kept"] == 1
+        assert result.numbers["edits"]["area_change_percent"]["mean"] == pytest.approx(-75, abs=1e-3)
+        rows = dict(zip(result.outlines["uid"], result.outlines["iou"], strict=True))
+        assert np.isnan(rows["a"]) and rows["b"] == pytest.approx(0.25)
+
+    def test_what_a_person_drew_and_drew_again_is_no_edit_of_a_prediction(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0))
+        review.do("Ada", "accept", "a", status="accepted")
+        review.add("Ada", "b", box(500, 0))
+        review.do("Ada", "edit", "b", geometry=box(500, 0, 400), status="added")
+        edits = effort_of(review, tmp_path).numbers["edits"]
+        assert (edits["edited"], edits["iou"]["n"], edits["area_change_km2"]) == (0, 0, None)
+
+    def test_versions_that_were_replaced_make_no_bulk(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0))
+        review.predict("b", box(10, 0), parent="a")
+        review.do("Ada", "accept", "a", "b", status="accepted")
+        review.journal[-1]["after"] = '{"status": "replaced"}'
+        assert effort_of(review, tmp_path).numbers["outlines"]["in_bulk"] == 0
+
     def test_operators(self, worked, tmp_path):
         operators = effort_of(worked, tmp_path).numbers["operators"]
         ada, bo = operators["Ada"], operators["Bo"]
