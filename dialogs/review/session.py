@@ -225,12 +225,8 @@ class Review(QObject):
             self._action = outer
 
     def accept(self, uids: Sequence[str]) -> None:
-        """Into the inventory: as "edited" where the boundary was changed, as "added" where it was drawn or is a manual outline.
-
-        Of an outline on which reviewers disagree, the other versions are replaced.
-        """
-        others = other_versions(self.outlines, [uid for uid in self._known(uids) if self.queue.get(uid)["conflict"]])
-        self._decide([*uids, *others], "accept", tr("Accept"), lambda uid: "replaced" if uid in others else self._status_when_kept(uid))
+        """Into the inventory: as "edited" where the boundary was changed, as "added" where it was drawn or is a manual outline."""
+        self._keep(uids, "accept", tr("Accept"), self._status_when_kept)
 
     def reject(self, uids: Sequence[str], reason: str, comment: str = "") -> None:
         """No rock glaciers, for one of :data:`review_session.REASONS`."""
@@ -240,8 +236,8 @@ class Review(QObject):
         self._decide(uids, "reject", tr("Reject"), lambda _uid: "rejected", more)
 
     def mark_uncertain(self, uids: Sequence[str]) -> None:
-        """Judged, and it cannot be told."""
-        self._decide(uids, "uncertain", tr("Uncertain"), lambda _uid: "uncertain")
+        """Into the inventory, as what cannot be told."""
+        self._keep(uids, "uncertain", tr("Uncertain"), lambda _uid: "uncertain")
 
     def reset(self, uids: Sequence[str]) -> None:
         """Take the decision back; the boundary stays as it is."""
@@ -270,8 +266,9 @@ class Review(QObject):
         """
         with self.command("take_manual", tr("Take the manual outline")):
             taken, others = self._manual_for(uid)
-            self._set(others, lambda _uid: self._decision("replaced"))
-            self._set([own for own in taken if own in self.queue], lambda _uid: self._decision("added"))
+            here = [own for own in taken if own in self.queue]
+            self._set([*others, *self._other_versions(here)], lambda _uid: self._decision("replaced"))
+            self._set(here, lambda _uid: self._decision("added"))
         return taken
 
     def keep_both(self, uid: str) -> list[str]:
@@ -283,8 +280,10 @@ class Review(QObject):
         """
         with self.command("keep_both", tr("Keep both")):
             taken, others = self._manual_for(uid)
-            self._set(others, lambda own: self._decision(self._status_when_kept(own)))
-            self._set([own for own in taken if own in self.queue], lambda _uid: self._decision("added"))
+            here = [own for own in taken if own in self.queue]
+            versions = self._other_versions([uid, *here])
+            self._set([*others, *versions], lambda own: self._decision("replaced" if own in versions else self._status_when_kept(own)))
+            self._set(here, lambda _uid: self._decision("added"))
         return taken
 
     def set_outline(self, uid: str, geometry: QgsGeometry, action: str) -> None:
@@ -731,7 +730,8 @@ class Review(QObject):
         uid = self._uids[form.OUTLINES].get(fid)
         if uid is None or not differ(before, after):
             return uid is None
-        self._set([uid], lambda _uid: self._edited(uid))
+        others = self._other_versions([uid])
+        self._set([uid, *others], lambda own: self._decision("replaced") if own in others else self._edited(uid))
         return True
 
     def _edited(self, uid: str) -> dict[str, Any]:
@@ -842,6 +842,7 @@ class Review(QObject):
                     shapes = [geometry_of(state[GEOMETRY]) for state in (touch.before, touch.after)]
                     if differ(*shapes):
                         amends.setdefault(touch.fid, {}).update(self._edited(known[touch.fid]))
+                        amends.update((self._fids[other], self._decision("replaced")) for other in self._other_versions([known[touch.fid]]))
         return amends
 
     def _due_to(self, touch: Touch, touches: list[Touch]) -> dict[str, Any]:
@@ -959,6 +960,14 @@ class Review(QObject):
         uids = self._known(uids)
         with self.command(action, text):
             self._set(uids, lambda uid: {**self._decision(status(uid)), **(more or {})})
+
+    def _keep(self, uids: Sequence[str], action: str, text: str, status: Callable[[str], str]) -> None:
+        others = self._other_versions(self._known(uids))
+        self._decide([*uids, *others], action, text, lambda uid: "replaced" if uid in others else status(uid))
+
+    def _other_versions(self, uids: Iterable[str]) -> list[str]:
+        """What gives way when outlines are kept on which reviewers disagree."""
+        return other_versions(self.outlines, [uid for uid in uids if self.queue.get(uid)["conflict"]])
 
     def _status_when_kept(self, uid: str) -> str:
         row = self.queue.get(uid)

@@ -1,10 +1,14 @@
-"""Outlines of which reviewers disagree."""
+"""Outlines on which reviewers disagree: of each boundary that somebody had, a merged session holds a version.
+
+One ground has one outline in the inventory. So every decision that keeps a version (accepted, edited, uncertain, and the manual outline that
+is taken) replaces the undecided other versions on its ground, in the same step to undo. Rejecting one says nothing of the others: they wait.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorLayer
+from qgis.core import QgsFeature, QgsFeatureRequest, QgsGeometry, QgsVectorLayer
 
 SAME_GROUND = 0.5
 """Share of the smaller outline, as when sessions are merged."""
@@ -29,5 +33,11 @@ def _waiting(outlines: QgsVectorLayer, request: QgsFeatureRequest) -> list[QgsFe
 
 
 def _on_same_ground(one: QgsFeature, other: QgsFeature) -> bool:
-    shared = one.geometry().intersection(other.geometry()).area()
-    return shared > 0 and shared >= SAME_GROUND * min(one.geometry().area(), other.geometry().area())
+    ours, theirs = (_valid(feature.geometry()) for feature in (one, other))
+    shared = ours.intersection(theirs).area()
+    return shared > 0 and shared >= SAME_GROUND * min(ours.area(), theirs.area())
+
+
+def _valid(outline: QgsGeometry) -> QgsGeometry:
+    """A boundary may cross itself while it is being edited."""
+    return outline if outline.isGeosValid() else outline.makeValid()

@@ -343,6 +343,48 @@ def test_keep_both_and_missed(review: Any, error: type[Exception]) -> None:
         review.take_manual(false)
 
 
+def by_vertex_tool(review: Any, uid: str) -> None:
+    review.outlines.beginEditCommand("Moved vertex")
+    review.outlines.moveVertex(LEFT, TOP + 30, review.feature(uid).id(), 0)
+    review.outlines.endEditCommand()
+
+
+def by_another_plugin(review: Any, uid: str) -> None:
+    """Outside of an edit command."""
+    review.outlines.changeGeometry(review.feature(uid).id(), review.outline(uid).buffer(2, 1))
+
+
+@pytest.mark.parametrize(
+    ("decide", "chosen", "other"),
+    [
+        (lambda review, uid: review.accept([uid]), "accepted", "replaced"),
+        (lambda review, uid: review.mark_uncertain([uid]), "uncertain", "replaced"),
+        (lambda review, uid: review.set_outline(uid, review.outline(uid).buffer(2, 1), "level"), "edited", "replaced"),
+        (by_vertex_tool, "edited", "replaced"),
+        (by_another_plugin, "edited", "replaced"),
+        (lambda review, uid: review.keep_both(uid), "accepted", "replaced"),
+        (lambda review, uid: review.take_manual(uid), "replaced", "replaced"),
+        (lambda review, uid: review.reject([uid], "talus"), "rejected", "unreviewed"),
+        (lambda review, uid: review.set_comment(uid, "?"), "unreviewed", "unreviewed"),
+    ],
+    ids=["accept", "uncertain", "level", "vertex tool", "plugin", "keep both", "take manual", "reject", "comment"],
+)
+def test_the_version_that_is_kept_replaces_the_others(review: Any, decide: Callable[..., Any], chosen: str, other: str) -> None:
+    (uid,) = of_case(review, 0)
+    component = review.feature(uid)["component"]
+    version = review.add(review.outline(uid).buffer(-5, 1))
+    disputed = {"status": "unreviewed", "conflict": "boundary"}
+    review.set_attributes(uid, disputed)
+    review.set_attributes(version, {**disputed, "source": "predicted", "component": component, "parent": uid})
+    decide(review, uid)
+    assert [review.queue.get(one)["status"] for one in (uid, version)] == [chosen, other]
+    assert bool(review.queue.get(version)["conflict"]) == (other == "unreviewed")
+    review.undo()
+    QgsApplication.processEvents()
+    assert [review.queue.get(one)["status"] for one in (uid, version)] == ["unreviewed", "unreviewed"]
+    assert review.queue.get(uid)["conflict"] == review.queue.get(version)["conflict"] == "boundary"
+
+
 def test_grounds(review: Any) -> None:
     (uid,) = of_case(review, 0)
     assert review.predicted_ground(uid).intersection(review.reference_ground(uid)).area() == pytest.approx(180 * 200)
