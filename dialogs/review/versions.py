@@ -1,7 +1,8 @@
-"""Outlines on which reviewers disagree: of each boundary that somebody had, a merged session holds a version.
+"""Outlines on which reviewers disagree: a merged session holds a version of each boundary that somebody had.
 
-One ground has one outline in the inventory. So every decision that keeps a version (accepted, edited, uncertain, and the manual outline that
-is taken) replaces the undecided other versions on its ground, in the same step to undo. Rejecting one says nothing of the others: they wait.
+One ground has one outline in the inventory. So every decision that keeps a version (accepted, edited, uncertain, and the manual outline
+that is taken) replaces the undecided other versions on its ground, in the same step to undo. To reject one says nothing of the others:
+they wait.
 """
 
 from __future__ import annotations
