@@ -157,7 +157,7 @@ def _changes(
 ) -> dict[str, Column]:
     """Columns (n,) of what edits changed in the outlines of a table, on the row of the first part that was kept, NaN on the others."""
     parts: dict[str, list[int]] = {}
-    for row in np.flatnonzero(np.isin(table["decision"].astype(str), KEPT)):
+    for row in np.flatnonzero(np.isin(table["decision"].astype(str), KEPT)).tolist():
         parts.setdefault(table["origin"][row], []).append(row)
     first: dict[str, bytes] = {}
     for uid, wkb, _ in journal.execute(FIRST_BOUNDARY):

@@ -86,7 +86,7 @@ class OverlapGraph:
 def overlaps(
     predicted: NDArray[np.object_],
     reference: NDArray[np.object_],
-    crs: CRS,
+    crs: CRS | None,
     sliver: float = SLIVER,
     check: Callable[[], None] = lambda: None,
 ) -> OverlapGraph:
@@ -95,7 +95,8 @@ def overlaps(
     Parameters
     ----------
     predicted, reference : (p,), (r,) valid Polygon or MultiPolygon on one map (:func:`engine.local_maps.on_one_map`)
-    crs : of that map; areas are measured on its ellipsoid
+    crs : of that map; areas are measured on its ellipsoid. None: on the map itself, in square map units, quicker and enough for shares
+        of outlines that lie on each other
     sliver : overlaps below this share (0-1) of both outlines are left out; 0 keeps all that share ground
     check : called between pieces of work, may raise to stop
 
@@ -110,9 +111,9 @@ def overlaps(
 
 
 def shared_ground(
-    predicted: NDArray[np.object_], reference: NDArray[np.object_], crs: CRS, check: Callable[[], None] = lambda: None
+    predicted: NDArray[np.object_], reference: NDArray[np.object_], crs: CRS | None, check: Callable[[], None] = lambda: None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """All pairs (m, 2) of outlines that share ground, sorted, and the area (m,) that they share in square metres on the ellipsoid."""
+    """All pairs (m, 2) of outlines that share ground, sorted, and the area (m,) that they share, measured as :func:`overlaps` does."""
     candidates = shapely.STRtree(reference).query(predicted)
     candidates = candidates[:, np.lexsort(candidates[::-1])].T
 
@@ -123,7 +124,7 @@ def shared_ground(
         shapely.prepare(first)
         meet = np.flatnonzero(shapely.intersects(first, second))
         shapely.destroy_prepared(first)
-        area[meet] = geodesic_area(_polygonal(shapely.intersection(first[meet], second[meet])), crs)
+        area[meet] = _area(_polygonal(shapely.intersection(first[meet], second[meet])), crs)
         return area
 
     area = np.concatenate([np.empty(0), *in_threads(shared, len(predicted), AT_ONCE, check)])
@@ -137,9 +138,13 @@ def pair_iou(first: NDArray[np.object_], second: NDArray[np.object_]) -> NDArray
     return np.asarray(np.divide(shared, joint, out=np.full(len(joint), np.nan), where=joint > 0))
 
 
-def areas_m2(outlines: NDArray[np.object_], crs: CRS, check: Callable[[], None] = lambda: None) -> NDArray[np.float64]:
-    """Areas of outlines (n,) on the ellipsoid, square metres."""
-    return np.concatenate([np.empty(0), *in_threads(lambda part: geodesic_area(outlines[part], crs), len(outlines), AT_ONCE, check)])
+def areas_m2(outlines: NDArray[np.object_], crs: CRS | None, check: Callable[[], None] = lambda: None) -> NDArray[np.float64]:
+    """Areas of outlines (n,) on the ellipsoid, square metres; on the map where ``crs`` is None."""
+    return np.concatenate([np.empty(0), *in_threads(lambda part: _area(outlines[part], crs), len(outlines), AT_ONCE, check)])
+
+
+def _area(outlines: NDArray[np.object_], crs: CRS | None) -> NDArray[np.float64]:
+    return np.asarray(shapely.area(outlines)) if crs is None else geodesic_area(outlines, crs)
 
 
 def _polygonal(overlays: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -51,7 +51,8 @@ class Relations:
     ``predicted_component`` (p,), ``reference_component`` (r,): number of the correspondence, from 1, that an outline is in. By
     correspondence (c + 1,), its number as index: ``kind`` one of :data:`engine.matching.KINDS`, empty without a manual layer; ``iou``
     0-1; ``area_deviation`` predicted less manual over manual area, percent; ``boundary_distance_m`` symmetric mean distance of
-    the boundaries; NaN where there is no counterpart. ``several`` (p,) 0-1, see :func:`shared_by_several`.
+    the boundaries; NaN where there is no counterpart. ``several`` (p,) 0-1, see :func:`shared_by_several`. ``predicted_m2`` (p,),
+    ``reference_m2`` (r,) areas on the ellipsoid.
     """
 
     predicted_component: NDArray[np.intp]
@@ -61,6 +62,8 @@ class Relations:
     area_deviation: NDArray[np.float64]
     boundary_distance_m: NDArray[np.float64]
     several: NDArray[np.float64]
+    predicted_m2: NDArray[np.float64]
+    reference_m2: NDArray[np.float64]
 
 
 def relate(
@@ -95,7 +98,17 @@ def relate(
     deviation[both + 1] = 100 * (covered.predicted_m2[both] - covered.reference_m2[both]) / covered.reference_m2[both]
     distance[both + 1] = mean_boundary_distances(covered.predicted[both], covered.reference[both], crs, pixel_size, check)
     kind = np.concatenate([[""], links.kind if manual is not None else np.full(len(links), "")])
-    return Relations(links.predicted_component + 1, links.reference_component + 1, kind, iou, deviation, distance, shared_by_several(graph))
+    return Relations(
+        links.predicted_component + 1,
+        links.reference_component + 1,
+        kind,
+        iou,
+        deviation,
+        distance,
+        shared_by_several(graph),
+        graph.predicted_m2,
+        graph.reference_m2,
+    )
 
 
 def shared_by_several(graph: OverlapGraph) -> NDArray[np.float64]:
@@ -246,7 +259,9 @@ def queue(
     """
     component, kind = relations.predicted_component, relations.kind
     merge_suspect = np.maximum(relations.several, parts_beyond_necks(predicted.geometries, predicted.crs, reporter.check_cancelled))
-    rows = _rows(predicted, "predicted", predicted_names, component, relations, merge_suspect, probability, reporter)
+    rows = _rows(
+        predicted, "predicted", predicted_names, component, relations, relations.predicted_m2, merge_suspect, probability, reporter
+    )
     own = own_fields(predicted.fields)
     if manual is None:
         return PolygonLayer(rows.geometries, rows.crs, {**rows.fields, **own})
@@ -254,7 +269,9 @@ def queue(
     missed = where(manual, is_missed)
     unknown = np.full(len(missed), np.nan)
     component = relations.reference_component[is_missed]
-    added = _rows(missed, "manual", manual_names[is_missed], component, relations, unknown, probability, reporter)
+    added = _rows(
+        missed, "manual", manual_names[is_missed], component, relations, relations.reference_m2[is_missed], unknown, probability, reporter
+    )
     theirs = own_fields(missed.fields)
     together = stacked([rows, added])
     further = {name: _joined(column, theirs.get(name), len(missed)) for name, column in own.items()}
@@ -267,6 +284,7 @@ def _rows(
     names: Column,
     component: NDArray[np.intp],
     relations: Relations,
+    area_m2: NDArray[np.float64],
     merge_suspect: NDArray[np.float64],
     probability: str | None,
     reporter: Reporter,
@@ -275,7 +293,6 @@ def _rows(
     mean = mean_probability(layer, probability, reporter)
     alone = np.isin(relations.kind[component], ("missed", "false"))
     disagreement = np.where(alone, 1.0, 1 - relations.iou[component])
-    area_m2 = geodesic_area(layer.geometries, layer.crs)
     is_predicted = source == "predicted"
     values: dict[str, Column] = {
         "uid": new_uids(len(layer)),

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS
 
 from engine.columns import Column, column_of, is_null, numbers, objects, stacked, texts, where, writable
 from engine.errors import EngineError
@@ -184,7 +183,7 @@ class _Inputs:
         if job.area_of_interest is not None:
             before, new = layers["before"], layers["predicted"]
             stays = ~_mostly_within(before.geometries, layers["area_of_interest"].geometries)
-            stays &= ~_shares_half(before.geometries, new.geometries, session.crs, reporter)
+            stays &= ~_shares_half(before.geometries, new.geometries, reporter)
             layers["predicted"] = stacked([new, where(before, stays)])
             kept_names = texts(session.layers[PREDICTED].fields["name"])[stays]
             names["predicted"] = np.concatenate([names["predicted"], _unlike(names["predicted"], kept_names)])
@@ -251,7 +250,7 @@ def _merged(
     is_open = (texts(old.fields["status"]) == "unreviewed") & (source != "added") & np.array([name not in touched for name in uid], bool)
     for name in ("comment", "conflict", "reviewer"):
         is_open &= is_null(column_of(old, name))
-    is_decided = _shares_half(proposals.geometries, ground[~is_open], session.crs, reporter)
+    is_decided = _shares_half(proposals.geometries, ground[~is_open], reporter)
 
     kept, partner, change = np.ones(len(old), dtype=bool), np.full(len(old), -1), objects(column_of(old, "change"))
     found = []
@@ -260,7 +259,7 @@ def _merged(
         ours = np.flatnonzero(is_open & (source == side))
         theirs = np.flatnonzero(proposals.fields["source"] == side)
         free = theirs[~is_decided[theirs]]
-        graph = overlaps(proposals.geometries[free], ground[ours], session.crs, check=reporter.check_cancelled)
+        graph = overlaps(proposals.geometries[free], ground[ours], None, check=reporter.check_cancelled)
         links = match_objects(graph, "iou").links
         first, second = free[graph.pairs[links, 0]], ours[graph.pairs[links, 1]]
         has_moved = graph.iou[links] < SAME_IOU
@@ -268,7 +267,7 @@ def _merged(
         change[second] = None
         change[second[has_moved]] = "moved"
         alone = np.setdiff1d(ours, second)
-        covered = _shares_half(ground[alone], proposals.geometries[theirs[is_decided[theirs]]], session.crs, reporter)
+        covered = _shares_half(ground[alone], proposals.geometries[theirs[is_decided[theirs]]], reporter)
         kept[alone[~covered]] = False
         new = np.setdiff1d(free, first)
         found.append(new)
@@ -281,7 +280,7 @@ def _merged(
     geometries = old.geometries.copy()
     geometries[partner >= 0] = proposals.geometries[partner[partner >= 0]]
     told = (partner < 0) & (source != "added")
-    _tell(fields, told, source, ground, inputs, relations, session, reporter)
+    _tell(fields, told, source, ground, inputs, relations, reporter)
     stays = np.append(kept, np.ones(len(new), dtype=bool))
     outlines = PolygonLayer(np.concatenate([geometries, proposals.geometries[new]]), old.crs, fields)
     lost = set(uid[~kept])
@@ -301,10 +300,10 @@ def _merged(
     return replace(session, layers=layers), counts
 
 
-def _shares_half(outlines: NDArray[np.object_], others: NDArray[np.object_], crs: CRS, reporter: Reporter) -> NDArray[np.bool_]:
+def _shares_half(outlines: NDArray[np.object_], others: NDArray[np.object_], reporter: Reporter) -> NDArray[np.bool_]:
     """Which outlines (n,) share at least half of the smaller one with one of some others (m,)."""
     near, beside = _meeting(outlines, others)
-    graph = overlaps(outlines[near], others[beside], crs, 0.0, reporter.check_cancelled)
+    graph = overlaps(outlines[near], others[beside], None, 0.0, reporter.check_cancelled)
     found = np.zeros(len(outlines), dtype=bool)
     found[near[graph.pairs[graph.overlap >= ON_DECIDED_GROUND, 0]]] = True
     return found
@@ -343,7 +342,6 @@ def _tell(
     ground: NDArray[np.object_],
     inputs: _Inputs,
     relations: Relations,
-    session: Session,
     reporter: Reporter,
 ) -> None:
     """Tell outlines that stay what they correspond to now: what they share most ground with, of their own side first."""
@@ -355,7 +353,7 @@ def _tell(
         for others, component_of, side in sides:
             rows = np.flatnonzero(told & (component == 0) & ((source == side) == own_side))
             near, beside = _meeting(ground[rows], others)
-            graph = overlaps(ground[rows[near]], others[beside], session.crs, check=reporter.check_cancelled)
+            graph = overlaps(ground[rows[near]], others[beside], None, check=reporter.check_cancelled)
             order = np.argsort(graph.iou, kind="stable")  # the best is the last that is written
             component[rows[near[graph.pairs[order, 0]]]] = component_of[beside[graph.pairs[order, 1]]]
     rows = np.flatnonzero(told)
