@@ -425,11 +425,33 @@ class ReviewPage(QWidget):
 
 
 class _Room(QScrollArea):
-    """Wants to be as high as what is in it: the queue gets what is left over, and neither is cut off at first."""
+    """As high as what is in it, and never higher: the queue gets what is left over.
+
+    What it holds may grow, as when a group is opened: it grows along while it shows all, and leaves the queue a third.
+    """
 
     def sizeHint(self) -> QSize:
         """Called by Qt."""
         return self.widget().sizeHint()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Called by Qt for what is in it."""
+        result = super().eventFilter(watched, event)
+        if watched is self.widget() and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self._fit()
+        return result
+
+    def _fit(self) -> None:
+        inside, splitter = self.widget(), self.parentWidget()
+        wanted = inside.heightForWidth(inside.width()) if inside.hasHeightForWidth() else inside.sizeHint().height()
+        if wanted == self.maximumHeight():
+            return
+        shows_all = self.height() >= min(wanted, self.maximumHeight())
+        self.setMaximumHeight(wanted)
+        if shows_all and isinstance(splitter, QSplitter):
+            together = sum(splitter.sizes())
+            own = min(wanted, together - together // 3)
+            splitter.setSizes([together - own, own])
 
 
 class _DoubleEscape(QObject):

@@ -76,12 +76,16 @@ class SecondView(QgsDockWidget):
         self._take_crs()
 
     def show_in(self, window: QMainWindow) -> None:
-        """Dock it where it was last; at first on the right, two thirds as wide as what it leaves of the main map."""
-        beside = [dock for dock in window.findChildren(QDockWidget) if dock.isVisible() and not dock.isFloating() and dock is not self]
-        self._beside = [(dock, dock.width()) for dock in beside if window.dockWidgetArea(dock) == Qt.DockWidgetArea.RightDockWidgetArea]
+        """Dock it where it was last; at first right beside the main map, two thirds as wide as what it leaves of that."""
+        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+        docked = [dock for dock in window.findChildren(QDockWidget) if dock.isVisible() and not dock.isFloating() and dock is not self]
+        self._beside = [(dock, dock.width()) for dock in docked if window.dockWidgetArea(dock) in (left, right)]
         is_new = not window.restoreDockWidget(self)
         if is_new:
-            window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self, Qt.Orientation.Horizontal)
+            window.addDockWidget(right, self, Qt.Orientation.Horizontal)
+            others = [dock for dock, _ in self._beside if window.dockWidgetArea(dock) == right]
+            if len(others) == 1 and not window.tabifiedDockWidgets(others[0]):
+                window.splitDockWidget(self, others[0], Qt.Orientation.Horizontal)
         self.show()
         if is_new:
             QTimer.singleShot(0, self._take_room)  # the window knows its sizes then

@@ -22,7 +22,8 @@ SLOWEST_MS = 20_000
 
 @pytest.fixture
 def interface(qgis_parent, qtbot, qgis_new_project):
-    QgsSettings().remove("rock_glacier_mapper/review")
+    for group in ("rock_glacier_mapper/review", "QgsCollapsibleGroupBox/rock_glacier_mapper/review"):
+        QgsSettings().remove(group)
     interface = Interface()
     qtbot.addWidget(interface.mainWindow())
     return interface
@@ -101,6 +102,17 @@ class TestSessions:
         assert len(interface.mapCanvas().scene().items()) == before
         dock.open_session(path)
         assert dock.review.current == uid
+
+    def test_the_queue_gets_the_room_that_the_rest_does_not_need(self, dock, window, path, qtbot):
+        window.resize(1200, 1000)
+        dock.open_session(path)
+        room, table = dock.page._scroll, dock.page.queue_view.table
+        qtbot.waitUntil(lambda: room.height() == room.widget().height())
+        before = table.height()
+        do(dock, "level")
+        qtbot.waitUntil(lambda: table.height() < before and room.height() == room.widget().height())
+        dock.page._groups["level"].setCollapsed(True)
+        qtbot.waitUntil(lambda: table.height() == before)
 
     def test_another_one_closes_the_first(self, dock, path, tmp_path):
         (tmp_path / "other").mkdir()

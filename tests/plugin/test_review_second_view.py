@@ -17,8 +17,8 @@ from qgis.core import (
     QgsSettings,
 )
 from qgis.gui import QgsDockWidget, QgsMapCanvas
-from qgis.PyQt.QtCore import QEvent
-from qgis.PyQt.QtWidgets import QApplication, QComboBox, QMainWindow
+from qgis.PyQt.QtCore import QEvent, Qt
+from qgis.PyQt.QtWidgets import QApplication, QComboBox, QDockWidget, QMainWindow, QWidget
 
 from tests.plugin.reviews import make_review
 from tests.plugin.samples import write_raster
@@ -126,6 +126,23 @@ def test_the_choice_is_remembered(second_view, view, review, window, main):
     again = second_view.SecondView(review, main, window)
     assert again.chosen == "probability"
     again.close_view()
+
+
+def test_it_takes_its_room_from_the_main_map_alone_and_stands_beside_it(second_view, review, window, main, qtbot):
+    docks = [QDockWidget(name, window) for name in ("left", "right")]
+    window.resize(1400, 500)
+    for dock, area in zip(docks, (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea)):
+        dock.setWidget(QWidget())
+        window.addDockWidget(area, dock)
+    window.resizeDocks(docks, [250, 250], Qt.Orientation.Horizontal)
+    QApplication.processEvents()
+    widths, room = [dock.width() for dock in docks], main.width()
+    view = second_view.SecondView(review, main, window)
+    view.show_in(window)
+    qtbot.waitUntil(lambda: abs(view.width() - 2 * room / 5) < 10)
+    assert [dock.width() for dock in docks] == widths
+    assert docks[0].x() < main.x() < view.x() < docks[1].x()
+    view.close_view()
 
 
 def test_it_moves_with_the_main_map(view, main):
