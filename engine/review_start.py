@@ -25,7 +25,7 @@ from engine.restricted_outlines import given_to_outlines
 from engine.review_file import Session, decided_in, write_session
 from engine.review_queue import Relations, as_it_came, check_map, pixel_size_of, queue, read_placed, reference_layer, relate
 from engine.review_tiles import tile_grid
-from engine.vectors import PolygonLayer, reproject
+from engine.vectors import PolygonLayer
 from jobs import StartReviewJob
 from review_session import FORMAT, OUTLINES, PATHS, PREDICTED, REFERENCE, RESTRICTED, TILES, file_state, stored_path
 
@@ -56,8 +56,9 @@ def start_review(job: StartReviewJob, reporter: Reporter) -> dict[str, Any]:
             with open_raster(raster):
                 pass
     crs = layers["predicted"].crs
-    placed = dict(zip(layers, on_one_map(list(layers.values())), strict=True))
-    for name, geometries in placed.items():
+    seen = _seen(job, crs)
+    *placed, ground = on_one_map([*layers.values(), seen])
+    for name, geometries in zip(list(layers), placed, strict=True):
         check_map(layers[name], getattr(job, name), geometries, crs, job.predicted)
         layers[name] = replace(layers[name], geometries=geometries, crs=crs)
     predicted, manual = layers["predicted"], layers.get("manual")
@@ -77,7 +78,7 @@ def start_review(job: StartReviewJob, reporter: Reporter) -> dict[str, Any]:
     outlines = queue(predicted, names["predicted"], manual, names.get("manual", np.empty(0)), relations, job.probability, staged)
     restricted = _restricted(outlines, layers.get("restricted"), reporter)
     reporter.progress(0.8, "laying out the tiles")
-    tiles, tile_size = tile_grid(_area(job, layers, crs), crs, job.tile_size)
+    tiles, tile_size = tile_grid(_area(layers, ground), crs, job.tile_size)
     _warn(job, layers, relations, len(tiles), tile_size, reporter)
     session = Session(
         {
@@ -134,21 +135,26 @@ def _restricted(outlines: PolygonLayer, restricted: PolygonLayer | None, reporte
     return PolygonLayer(given.geometries[owned], outlines.crs, {"uid": given.fields["id"][owned]})
 
 
-def _area(job: StartReviewJob, layers: Mapping[str, PolygonLayer], crs: CRS) -> NDArray[np.object_]:
-    """What is searched: the area of interest, else the extents of imagery (or another raster) and outlines; (k,) on the session's map."""
+def _seen(job: StartReviewJob, crs: CRS) -> PolygonLayer:
+    """The extent of the imagery, or of another raster; nothing where there is none, or where a CRS has no such place."""
+    nothing = PolygonLayer(np.empty(0, dtype=object), crs)
+    raster = next((path for path in (job.imagery, job.probability, job.dem) if path is not None), None)
+    if raster is None:
+        return nothing
+    with open_raster(raster) as dataset:
+        grid = Grid.of(dataset)
+    corners = [grid.transform @ corner for corner in ((0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height))]
+    edge = shapely.segmentize(shapely.Polygon(corners), max(grid.width, grid.height) * grid.resolution / 50)
+    seen = PolygonLayer(np.array([edge]), CRS.from_wkt(grid.crs.to_wkt())).in_crs(crs)
+    return seen if np.isfinite(shapely.bounds(seen.geometries)).all() else nothing
+
+
+def _area(layers: Mapping[str, PolygonLayer], seen: NDArray[np.object_]) -> NDArray[np.object_]:
+    """What is searched, (k,) on the session's map: the area of interest, else what the imagery shows and the extents of the outlines."""
     if "area_of_interest" in layers:
         return layers["area_of_interest"].geometries
-    area = [shapely.box(*shapely.total_bounds(layer.geometries)) for layer in layers.values() if len(layer)]
-    raster = next((path for path in (job.imagery, job.probability, job.dem) if path is not None), None)
-    if raster is not None:
-        with open_raster(raster) as dataset:
-            grid = Grid.of(dataset)
-        corners = [grid.transform @ corner for corner in ((0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height))]
-        edge = shapely.segmentize(shapely.Polygon(corners), max(grid.width, grid.height) * grid.resolution / 50)
-        seen = reproject(np.array([edge]), CRS.from_wkt(grid.crs.to_wkt()), crs)[0]
-        if np.isfinite(shapely.bounds(seen)).all():
-            area.append(shapely.make_valid(seen))
-    return np.array(area, dtype=object)
+    extents = [shapely.box(*shapely.total_bounds(layer.geometries)) for layer in layers.values() if len(layer)]
+    return np.array([*extents, *shapely.make_valid(seen)], dtype=object)
 
 
 def _warn(

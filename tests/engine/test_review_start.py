@@ -330,6 +330,19 @@ class TestTiles:
         )
         assert start(tmp_path, layers[0], tile_size=2000, imagery=imagery)[0]["tiles"] == 25
 
+    def test_imagery_across_the_antimeridian(self, tmp_path):
+        zone = CRS(32601)
+        middle = reproject(np.array([shapely.Point(180, 66)], dtype=object), DEGREES, zone)[0]
+        x, y = middle.x, middle.y
+        outlines = [shapely.box(x + east, y, x + east + 300, y + 300) for east in (-2000, 1500)]
+        predicted = save(tmp_path / "predicted.gpkg", reproject(np.array(outlines, dtype=object), zone, DEGREES), DEGREES)
+        transform = Affine(20, 0, x - 3000, 0, -20, y + 2000)
+        imagery = write_raster(tmp_path / "imagery.tif", np.ones((1, 200, 300), np.uint8), transform=transform, crs="EPSG:32601")
+        result, session = start(tmp_path, predicted, tile_size=1000, imagery=imagery)
+        assert result["tile_size"] == 1000 and 24 <= result["tiles"] <= 40
+        bounds = shapely.total_bounds(session.layers[form.TILES].geometries)
+        assert bounds[2] - bounds[0] < 0.2 and shapely.covers(shapely.box(*bounds), session.outlines.geometries).all()
+
 
 def test_restricted_outlines_find_their_own(layers, tmp_path):
     reporter = SilentReporter()
