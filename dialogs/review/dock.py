@@ -27,6 +27,7 @@ from ...processing_provider.translation import tr
 from .actions import Actions
 from .adapt import AdaptDialog, TakeInDialog
 from .finish_dialog import FinishDialog
+from .help_page import show_help
 from .job_bar import JobBar
 from .review_page import ADVANCE_SETTING, ReviewPage, advances
 from .session import Review, ReviewError
@@ -82,6 +83,7 @@ class ReviewDock(QgsDockWidget):
         self.review = review
         review.said.connect(self.say)
         review.closed.connect(self._close_page)
+        self._interface.layerTreeCanvasBridge().setCanvasLayers()  # QGIS moves the map to a project's first layers: before the page does
         self.page = ReviewPage(self._interface, review, self.commands)
         self.page.said.connect(self.say)
         self.page.all_decided.connect(self._offer_to_finish)
@@ -295,6 +297,8 @@ class ReviewDock(QgsDockWidget):
         go_on.setChecked(advances())
         go_on.toggled.connect(lambda on: QgsSettings().setValue(ADVANCE_SETTING, on))
         menu.insertAction(self.commands["save"], go_on)
+        menu.addSeparator()
+        menu.addAction(QgsApplication.getThemeIcon("/mActionHelpContents.svg"), tr("How a review goes"), show_help)
         return menu
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qgis.gui import QgsGui, QgsMapCanvas, QgsMapToolPan, QgsMessageBar
+from qgis.core import QgsProject
+from qgis.gui import QgsGui, QgsLayerTreeMapCanvasBridge, QgsMapCanvas, QgsMapToolPan, QgsMessageBar
 from qgis.PyQt.QtGui import QKeySequence
 from qgis.PyQt.QtWidgets import QAction, QMainWindow, QMenu
 
@@ -18,6 +19,7 @@ class Interface:
         self._raster_menu = QMenu("Raster", self._window)
         self._bar = QgsMessageBar(self._window)
         self._exit = QAction("Exit QGIS", self._window)
+        self._bridge = QgsLayerTreeMapCanvasBridge(QgsProject.instance().layerTreeRoot(), self._canvas, self._window)
         self._layer = None
         self._actions = {}
         self.buttons = []
@@ -39,6 +41,9 @@ class Interface:
 
     def mapCanvas(self):
         return self._canvas
+
+    def layerTreeCanvasBridge(self):
+        return self._bridge
 
     def messageBar(self):
         return self._bar

@@ -83,6 +83,8 @@ class Reviewer(Window):
         button.click()
         self.expect(lambda: self.review is not None, OPENING_S, "the sample session does not open")
         self.rest(1)
+        seen, outline = self.canvas.extent(), self.review.outline(self.review.current).boundingBox()
+        assert seen.contains(outline) and seen.width() < 10 * outline.width(), "the map is not at the first outline"
 
     def press(self, keys: str, modifiers: Any = None) -> None:
         """Keys, one after the other, where the keyboard is."""
