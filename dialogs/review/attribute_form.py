@@ -266,12 +266,7 @@ class AttributeForm(QWidget):
 
     def _set(self, changes: dict[str, dict[str, Any]], text: str) -> None:
         try:
-            if len(changes) == 1:
-                self._review.set_attributes(*changes.popitem())
-            else:
-                with self._review.command("attributes", text):
-                    for uid, values in changes.items():
-                        self._review.set_attributes(uid, values)
+            self._review.set_attributes(changes, text)
         except ReviewError as error:
             self._review.said.emit(str(error), Qgis.MessageLevel.Warning)
             self._refresh()

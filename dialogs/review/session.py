@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
@@ -23,6 +23,7 @@ from qgis.core import (
     QgsLayerTreeGroup,
     QgsMapLayer,
     QgsProject,
+    QgsProviderRegistry,
     QgsRasterLayer,
     QgsVectorLayer,
     QgsWkbTypes,
@@ -45,6 +46,8 @@ IDLE_SECONDS = 120.0
 HEARTBEAT_MS = 60_000
 STALE_LOCK_MS = 5 * HEARTBEAT_MS
 """A lock whose heart has not beaten for so long is one that a computer left when it went down."""
+RASTERS = ("imagery", "probability", "dem")
+"""A review goes on without them."""
 GROUP_PROPERTY = "rock_glacier_review"
 REVIEW_NAMES = tuple(name for name, _ in form.REVIEW_FIELDS)
 DECISION = ("status", "reason", "conflict", "reviewer", "reviewed_at")
@@ -248,14 +251,15 @@ class Review(QObject):
         with self.command("comment", tr("Comment")):
             self._set(self._known([uid]), lambda _uid: {"comment": text or None})
 
-    def set_attributes(self, uid: str, values: dict[str, Any]) -> None:
-        """Write attributes of an outline by name, None = unknown."""
+    def set_attributes(self, values: Mapping[str, dict[str, Any]], text: str = "") -> None:
+        """Write attributes by name, None = unknown, of outlines by uid."""
         fields = self.outlines.fields()
-        unknown = [name for name in values if fields.lookupField(name) < 0 or name == OUTLINE_FIELD]
+        names = dict.fromkeys(name for of_one in values.values() for name in of_one)
+        unknown = [name for name in names if fields.lookupField(name) < 0 or name == OUTLINE_FIELD]
         if unknown:
             raise ReviewError(tr("The session has no attribute {} to fill.").format(", ".join(unknown)))
-        with self.command("attributes", tr("Attributes")):
-            self._set(self._known([uid]), lambda _uid: values)
+        with self.command("attributes", text or tr("Attributes")):
+            self._set(self._known(values), lambda uid: values[uid])
 
     def take_manual(self, uid: str) -> list[str]:
         """The manual outlines of its correspondence take the place of the predicted ones.
@@ -526,9 +530,9 @@ class Review(QObject):
 
     def _load_layers(self) -> None:
         root = self._project.layerTreeRoot()
-        for old in [child for child in root.children() if child.customProperty(GROUP_PROPERTY) == str(self.path)]:
+        for old in [group for group, path in left_in(self._project) if path == self.path]:
             self._project.removeMapLayers(old.findLayerIds())
-            root.removeChildNode(old)
+            old.parent().removeChildNode(old)
         names = {
             form.RESTRICTED: tr("Restricted outlines"),
             form.OUTLINES: tr("Outlines"),
@@ -537,7 +541,7 @@ class Review(QObject):
             form.TILES: tr("Tiles"),
         }
         self._group = root.insertGroup(0, tr("Review {}").format(self.path.stem))
-        self._group.setCustomProperty(GROUP_PROPERTY, str(self.path))
+        self._group.setCustomProperty(GROUP_PROPERTY, True)
         for name, title in names.items():
             layer = QgsVectorLayer(f"{self.path}|layername={name}", title, "ogr")
             if not layer.isValid():
@@ -545,7 +549,7 @@ class Review(QObject):
             layer.setReadOnly(name not in (form.OUTLINES, form.RESTRICTED))
             self._take_layer(name, layer)
             NamedStyle(f"review_{name}").apply(layer)
-        for name in ("imagery", "probability", "dem"):
+        for name in RASTERS:
             self._load_raster(name)
         self.crs = self.outlines.crs()
         self._measure = QgsDistanceArea()
@@ -927,9 +931,9 @@ class Review(QObject):
         """Layers are about to leave the project."""
         gone = [name for name, layer in self._layers.items() if layer.id() in ids]
         for name in gone:
-            if name in form.PATHS:
+            if name in RASTERS:
                 del self._layers[name]
-        if self.is_open and any(name not in form.PATHS for name in gone):
+        if self.is_open and any(name not in RASTERS for name in gone):
             self.said.emit(
                 tr("A layer of the review was removed from the project. The session is saved and closed; open it again to go on."),
                 Qgis.MessageLevel.Warning,
@@ -1173,6 +1177,17 @@ class Review(QObject):
             QTimer.singleShot(0, remove)
         else:
             remove()
+
+
+def left_in(project: QgsProject) -> list[tuple[QgsLayerTreeGroup, Path]]:
+    """Groups of layers that no review is open for, because the project was saved while one was, and the session of each."""
+    found = []
+    for group in project.layerTreeRoot().findGroups(recursive=True):
+        layers = [node.layer() for node in group.findLayers()] if group.customProperty(GROUP_PROPERTY) else []
+        layers = [layer for layer in layers if isinstance(layer, QgsVectorLayer)]
+        if layers and not any(layer.isEditable() for layer in layers):
+            found.append((group, Path(QgsProviderRegistry.instance().decodeUri("ogr", layers[0].source())["path"])))
+    return found
 
 
 def _last_entry(recorder: Recorder) -> list[Entry]:

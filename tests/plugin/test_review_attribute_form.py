@@ -139,7 +139,7 @@ def test_copying_fills_what_is_not_set_and_leaves_names_and_activity(review: Any
 
 
 def test_a_value_outside_the_domain_is_shown_and_kept(review: Any, attributes: Any, uids: list[str]) -> None:
-    review.set_attributes(uids[0], {"unit_morphology": "lobate"})
+    review.set_attributes({uids[0]: {"unit_morphology": "lobate"}})
     box = attributes.widgets["unit_morphology"]
     assert box.currentText() == "lobate (not in the list)"
     choose(attributes, "completeness", "complete")

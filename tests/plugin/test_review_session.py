@@ -198,16 +198,16 @@ def test_reason_must_be_one_of_the_list(review: Any, error: type[Exception]) -> 
 
 def test_attributes_and_comment(review: Any, error: type[Exception]) -> None:
     uid = review.queue.uid_at(0)
-    review.set_attributes(uid, {"activity_class": "Active", "reliability_front": 2, "primary_id": "RG1"})
+    review.set_attributes({uid: {"activity_class": "Active", "reliability_front": 2, "primary_id": "RG1"}})
     review.set_comment(uid, 'it\'s "good"')
     assert review.queue.get(uid)["name"] == "RG1"
     assert review.queue.get(uid)["comment"] == 'it\'s "good"'
     assert review.feature(uid)["reliability_front"] == 2
     assert review.queue.get(uid)["status"] == "unreviewed"
-    review.set_attributes(uid, {"primary_id": None})
+    review.set_attributes({uid: {"primary_id": None}})
     assert review.queue.get(uid)["name"] == "1"
     with pytest.raises(error, match="depth"):
-        review.set_attributes(uid, {"depth": 3})
+        review.set_attributes({uid: {"depth": 3}})
 
 
 def test_undo_and_redo_across_decisions(review: Any) -> None:
@@ -374,8 +374,7 @@ def test_the_version_that_is_kept_replaces_the_others(review: Any, decide: Calla
     component = review.feature(uid)["component"]
     version = review.add(review.outline(uid).buffer(-5, 1))
     disputed = {"status": "unreviewed", "conflict": "boundary"}
-    review.set_attributes(uid, disputed)
-    review.set_attributes(version, {**disputed, "source": "predicted", "component": component, "parent": uid})
+    review.set_attributes({uid: disputed, version: {**disputed, "source": "predicted", "component": component, "parent": uid}})
     decide(review, uid)
     assert [review.queue.get(one)["status"] for one in (uid, version)] == [chosen, other]
     assert bool(review.queue.get(version)["conflict"]) == (other == "unreviewed")
@@ -634,7 +633,7 @@ def everything(review: Any) -> None:
     """One of each kind of edit, some undone, some saved."""
     uids = [review.queue.uid_at(position) for position in range(5)]
     review.accept(uids[:2])
-    review.set_attributes(uids[0], {"activity_class": "Relict", "reliability_front": 0})
+    review.set_attributes({uids[0]: {"activity_class": "Relict", "reliability_front": 0}})
     review.save()
     review.reject([uids[2]], "shadow")
     review.undo()
@@ -713,19 +712,19 @@ def test_kill_in_the_middle_of_an_edit(package: Any, open_review: Callable[..., 
     assert {entry: hashlib.sha256(entry.read_bytes()).hexdigest() for entry in inputs} == inputs
 
 
-@pytest.mark.parametrize("how", ["one layer", "all layers", "clear"])
+@pytest.mark.parametrize("how", ["outlines", "restricted", "predicted", "reference", "tiles", "all layers", "clear"])
 def test_layer_removed_while_reviewing(how: str, open_review: Callable[..., Any], review: Any, qgis_parent: Any) -> None:
     everything(review)
     end, path = picture(review), review.path
     closed: list[bool] = []
     review.closed.connect(lambda: closed.append(True))
     project = QgsProject.instance()
-    if how == "one layer":
-        project.removeMapLayer(review.outlines.id())
-    elif how == "all layers":
+    if how == "all layers":
         project.removeMapLayers(list(project.mapLayers()))
-    else:
+    elif how == "clear":
         project.clear()
+    else:
+        project.removeMapLayer(getattr(review, how).id())
     QgsApplication.processEvents()
     assert closed == [True]
     assert not review.is_open
@@ -760,6 +759,28 @@ def test_projects_own_raster_is_used_and_left(open_review: Callable[..., Any], t
     review.close()
     assert not sip.isdeleted(own)
     assert list(QgsProject.instance().mapLayers()) == [own.id()]
+
+
+@pytest.mark.parametrize("how", ["as it was", "moved with its folder", "in another group"])
+def test_layers_that_a_project_was_saved_with_give_way(how: str, module: Any, open_review: Callable[..., Any], tmp_path: Path) -> None:
+    folder, project = tmp_path / "before", QgsProject.instance()
+    folder.mkdir()
+    review = open_review(make_review(folder))
+    assert module("dialogs.review.session").left_in(project) == []
+    assert project.write(str(folder / "project.qgz"))
+    review.close()
+    if how == "moved with its folder":
+        folder = folder.rename(tmp_path / "after")
+    project.read(str(folder / "project.qgz"))
+    layers = sorted(layer.name() for layer in project.mapLayers().values())
+    root = project.layerTreeRoot()
+    if how == "in another group":
+        (group,) = root.findGroups()
+        root.insertGroup(0, "mine").addChildNode(group.clone())
+        root.removeChildNode(group)
+    assert [path for _, path in module("dialogs.review.session").left_in(project)] == [folder / "review.gpkg"]
+    open_review(folder / "review.gpkg")
+    assert sorted(layer.name() for layer in project.mapLayers().values()) == layers
 
 
 def test_session_is_open_elsewhere(open_review: Callable[..., Any], review: Any, error: type[Exception]) -> None:
@@ -938,7 +959,7 @@ def test_attributes_of_the_input_may_be_called_anything(
     monkeypatch.setattr(reviews, "OWN_FIELDS", (("id", "integer"), ("note", "text"), ('Größe "x"; select', "text"), ("order", "text")))
     review = open_review(make_review(tmp_path))
     uid = review.queue.uid_at(0)
-    review.set_attributes(uid, {'Größe "x"; select': "a'b\"c", "order": "ö"})
+    review.set_attributes({uid: {'Größe "x"; select': "a'b\"c", "order": "ö"}})
     left = crash_copy(review.path, tmp_path / "left")
     review.close()
     again = open_review(left)
