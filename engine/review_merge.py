@@ -537,16 +537,24 @@ def _with_second_versions(side: _Side, results: Sequence[_Result]) -> list[Journ
 
 
 def _journal(journals: Sequence[Sequence[JournalRow]]) -> list[JournalRow]:
-    """The rows of several journals, those of a command together, in the order of time; what copies share comes once."""
+    """The rows of several journals, those of a command together, in the order of time; what copies share comes once.
+
+    What one of them undid is done where another has it, as it is in the outlines.
+    """
     commands: dict[tuple[int, int], list[JournalRow]] = {}
     seen: set[tuple[Any, ...]] = set()
+    done = {_key(entry) for journal in journals for entry in journal if not entry["undone"]}
     for number, journal in enumerate(journals):
         for entry in journal:
             if (key := _key(entry)) not in seen:
                 seen.add(key)
                 commands.setdefault((number, entry["command"]), []).append(entry)
     in_time = sorted(commands.values(), key=lambda entries: min(entry["at"] for entry in entries))
-    rows = [{**entry, "command": number} for number, entries in enumerate(in_time, 1) for entry in entries]
+    rows = [
+        {**entry, "command": number, "undone": int(_key(entry) not in done)}
+        for number, entries in enumerate(in_time, 1)
+        for entry in entries
+    ]
     return [{**entry, "id": number} for number, entry in enumerate(rows, 1)]
 
 

@@ -106,6 +106,16 @@ class TestSettled:
         session, _ = merge(ada, bo)
         assert rows_of(session)["a"]["status"] == "accepted" and [row["undone"] for row in session.journal] == [1, 0]
 
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["the one who did it first", "the one who undid it first"])
+    def test_what_one_undid_and_another_has_is_done(self, start, merge, order):
+        start.do("Ada", "accept", "a", at=EARLY, status="accepted")
+        undid = start.copy("run 2")
+        undid.journal[0]["undone"] = 1
+        undid.outline("a").update(status="unreviewed", reviewer=None, reviewed_at=None)
+        copies = (start, undid)
+        session, _ = merge(*(copies[number] for number in order))
+        assert rows_of(session)["a"]["status"] == "accepted" and [row["undone"] for row in session.journal] == [0]
+
     def test_attributes_of_both_come_together(self, start, merge):
         ada, bo = two(start)
         ada.do("Ada", "accept", "a", at=EARLY, status="accepted")
