@@ -382,7 +382,7 @@ class Cutter:
         path = self._folder / cut.row.mask
         with opened(path) as dataset:
             before, here = rasters.read(dataset, [1])[0], Grid.of(dataset)
-        labelled = self._by_crs[CRS.from_wkt(here.crs.to_wkt())].mask(here, self.on_both_sides)
+        labelled = self._by_crs[self._systems[cut.cell[0]]].mask(here, self.on_both_sides)
         mask = np.where(before == UNKNOWN, UNKNOWN, labelled).astype(np.uint8)
         path.unlink()
         write_mask(path, here, mask)
