@@ -32,6 +32,7 @@ from ...jobs import StartReviewJob
 from ...processing_provider.engine_home import EngineState, engine_state, user_folder, what_to_do
 from ...processing_provider.translation import tr
 from ..sample import SAMPLE
+from .help_page import address
 from .inputs import guesses, raster_file, vector_file
 from .job_bar import JobBar
 from .session import ReviewError
@@ -145,10 +146,13 @@ class StartPage(QScrollArea):
         label = QLabel(
             tr(
                 "<p>Judge every predicted outline, correct its boundary, add what was missed: what you keep is the inventory. "
-                "The layers you choose are never changed, and every decision is on disk at once.</p>"
-            )
+                "The layers you choose are never changed, and every decision is on disk at once. "
+                '<a href="{}">How a review goes</a></p>'
+            ).format(address().toString())
         )
         label.setWordWrap(True)
+        label.setOpenExternalLinks(True)
+        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         return label
 
     def _sample_button(self) -> QPushButton:
