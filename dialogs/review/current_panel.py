@@ -88,7 +88,7 @@ class CurrentPanel(QWidget):
     def _figures(self) -> QGridLayout:
         """Rows of figures, one column for each thing that the outline is compared with."""
         grid = QGridLayout()
-        self._with_manual, self._with_predicted = QLabel(tr("manual")), QLabel(tr("predicted"))
+        self._with_manual, self._with_predicted = QLabel(tr("vs manual")), QLabel(tr("vs predicted"))
         self._figure_labels: dict[tuple[int, int], QLabel] = {}
         self._area = QLabel()
         for column, heading in ((1, self._with_manual), (2, self._with_predicted)):

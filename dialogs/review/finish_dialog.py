@@ -25,7 +25,8 @@ class FinishDialog(JobDialog):
         self._folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self._folder.setFilePath(str(review.path.with_name(f"{review.path.stem}_finished")))
         self._form = QComboBox()
-        self._form.addItems(INVENTORY_FORMS)
+        for form in INVENTORY_FORMS:
+            self._form.addItem(form_text(form), form)
         self._form.setToolTip(tr("The published form that the inventory is written in"))
         self._operator = QLineEdit(review.operator)
         self._imagery = QLineEdit(Path(raster_path(review.imagery)).stem if review.imagery is not None else "")
@@ -50,7 +51,7 @@ class FinishDialog(JobDialog):
         job = FinishReviewJob(
             session=str(self._review.path),
             folder=str(folder),
-            form=self._form.currentText(),
+            form=self._form.currentData(),
             accuracy=self._accuracy.isChecked(),
             stacks=self._stacks.paths(),
             operator=self._operator.text().strip(),
@@ -83,6 +84,18 @@ def load_inventory(path: Path) -> None:
         layer.loadDefaultStyle()
         project.addMapLayer(layer, False)
         group.addLayer(layer)
+
+
+def form_text(form: str) -> str:
+    """A published form of inventories in words."""
+    return {
+        "rgik": tr("RGIK template"),
+        "rgik_release": tr("RGIK, RoGI release 2.0"),
+        "rogi_ch": tr("Swiss model rogi_ch 2.0"),
+        "tprogi": tr("TPRoGI (Sun et al. 2024)"),
+        "rgi7": tr("RGI 7.0"),
+        "global2026": tr("Global inventory of 2026"),
+    }[form]
 
 
 def _explanation(review: Review) -> str:

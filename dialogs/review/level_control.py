@@ -189,9 +189,9 @@ class LevelControl(QWidget):
     def _say(self, level: float, outline: QgsGeometry) -> None:
         area = compare(outline, QgsGeometry(), self._review.crs, QgsProject.instance().transformContext()).area_km2
         if math.isnan(area):
-            self._text.setText(tr("{:.2f}: nothing is left").format(level))
+            self._text.setText(tr("Probability {:.2f}: nothing is left").format(level))
         else:
-            self._text.setText(tr("{:.2f}, {:.3f} km²").format(level, area))
+            self._text.setText(tr("Probability {:.2f} and more: {:.3f} km²").format(level, area))
 
     def _disable(self, why: str) -> None:
         self._levels = None

@@ -178,7 +178,7 @@ class Navigator(QWidget):
         """Progress, and which buttons can be used."""
         count, visited = len(self._tiles), sum(tile.visited for tile in self._tiles)
         if count:
-            self._label.setText(tr("{} of {} tiles, {} %").format(visited, count, f"{100 * visited / count:.1f}"))
+            self._label.setText(tr("{} of {} tiles visited, {} %").format(visited, count, f"{100 * visited / count:.1f}"))
         else:
             self._label.setText(tr("This session has no tiles: nothing said which area to search."))
         self._progress.setValue(visited)

@@ -205,7 +205,9 @@ class SplitTool(QgsMapTool):
 
     def _propose(self, proposals: list[Proposal]) -> None:
         self._proposals = sorted(proposals, key=lambda proposal: -proposal.score)
-        if not proposals:
+        if proposals:
+            self._tell_once(tr("Click a cut or press its number; or draw a line of your own, Enter ends it."))
+        else:
             self._review.said.emit(tr("No cut is proposed for this outline; a line can be drawn."), Qgis.MessageLevel.Info)
         self._refresh()
 

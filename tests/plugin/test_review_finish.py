@@ -70,7 +70,7 @@ class TestFinish:
 
     def test_the_engine_is_told_what_the_form_says(self, finish, review, qtbot, false_engine, tmp_path):
         false_engine("error")
-        finish._form.setCurrentText("tprogi")
+        finish._form.setCurrentIndex(finish._form.findData("tprogi"))
         finish._accuracy.setChecked(False)
         finish._imagery.setText("Sentinel-2, 2024-08-12")
         finish.run_button.click()

@@ -57,13 +57,13 @@ def visits(review):
 
 
 def test_row_by_row_every_second_one_backwards(navigator, review):
-    assert navigator.tile is None and progress(navigator) == "0 of 4 tiles, 0.0 %"
+    assert navigator.tile is None and progress(navigator) == "0 of 4 tiles visited, 0.0 %"
     walked = []
     for _ in range(4):
         navigator.next_tile()
         walked.append(place(review, navigator))
     assert walked == [(0, 0), (0, 1), (1, 1), (1, 0)]
-    assert progress(navigator) == "3 of 4 tiles, 75.0 %" and visits(review) == {(0, 0): "Ann", (0, 1): "Ann", (1, 1): "Ann"}
+    assert progress(navigator) == "3 of 4 tiles visited, 75.0 %" and visits(review) == {(0, 0): "Ann", (0, 1): "Ann", (1, 1): "Ann"}
 
 
 def test_back_and_forth_without_a_visit_and_round_the_end(navigator, review):
@@ -81,7 +81,7 @@ def test_visited_tiles_are_passed_over_and_a_visit_can_be_taken_back(navigator, 
     assert place(review, navigator) == (1, 0)
     box = navigator.findChild(QCheckBox)
     box.setChecked(True)
-    assert set(visits(review)) == {(0, 0), (1, 0)} and progress(navigator) == "2 of 4 tiles, 50.0 %"
+    assert set(visits(review)) == {(0, 0), (1, 0)} and progress(navigator) == "2 of 4 tiles visited, 50.0 %"
     box.setChecked(False)
     assert set(visits(review)) == {(0, 0)}
 
@@ -89,7 +89,7 @@ def test_visited_tiles_are_passed_over_and_a_visit_can_be_taken_back(navigator, 
 def test_at_the_end_everything_is_visited_and_the_buttons_rest(navigator, review):
     for _ in range(6):
         navigator.next_tile()
-    assert progress(navigator) == "4 of 4 tiles, 100.0 %" and len(visits(review)) == 4
+    assert progress(navigator) == "4 of 4 tiles visited, 100.0 %" and len(visits(review)) == 4
     assert [button.isEnabled() for button in navigator.findChildren(QPushButton)] == [False, True]
 
 
@@ -101,7 +101,7 @@ def test_visits_are_known_again_in_the_next_session(module, navigator, review, c
     again = module("dialogs.review.session").Review(path, "Bob", QgsProject.instance())
     second = module("dialogs.review.navigator").Navigator(again, canvas)
     qtbot.addWidget(second)
-    assert progress(second) == "1 of 4 tiles, 25.0 %"
+    assert progress(second) == "1 of 4 tiles visited, 25.0 %"
     second.next_tile()
     assert place(again, second) == (0, 1)
     again.close()
