@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
 from qgis.core import Qgis, QgsApplication, QgsProject, QgsSettings
 from qgis.gui import QgsDockWidget
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QEvent, QObject, Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QAction,
@@ -30,7 +32,7 @@ from .finish_dialog import FinishDialog
 from .help_page import show_help
 from .job_bar import JobBar
 from .review_page import ADVANCE_SETTING, ReviewPage, advances
-from .session import Review, ReviewError
+from .session import Review, ReviewError, left_in
 from .start_page import SESSION_FILTER, StartPage
 from .training_dialog import TrainingDialog
 
@@ -50,6 +52,7 @@ class ReviewDock(QgsDockWidget):
         self._interface = interface
         self.review: Review | None = None
         self.page: ReviewPage | None = None
+        self._offers: list[Any] = []
         self.commands = Actions(self, self._do, lambda reason: self._do("reject_for", reason))
         self.start_page = StartPage(set_up_engine)
         self.start_page.chosen.connect(lambda path: self.open_session(Path(path)))
@@ -58,23 +61,29 @@ class ReviewDock(QgsDockWidget):
         self.commands.register(interface)
         self.visibilityChanged.connect(self._sleep_or_wake)
         QgsProject.instance().aboutToBeCleared.connect(self.close_session)
+        QgsProject.instance().readProject.connect(self._offer_to_open)
         self._quitting = _Quitting(self)
         for asked in (interface.mainWindow(), interface.actionExit()):
             asked.installEventFilter(self._quitting)
+        self._offer_to_open()
 
     def release(self) -> None:
         """Close what is open and take away all that the dock gave to QGIS."""
         self.close_session()
+        self._close_page()
         self.bar.cancel()
         self.start_page.release()
         for asked in (self._interface.mainWindow(), self._interface.actionExit()):
             asked.removeEventFilter(self._quitting)
         QgsProject.instance().aboutToBeCleared.disconnect(self.close_session)
+        QgsProject.instance().readProject.disconnect(self._offer_to_open)
         self.commands.unregister()
 
     def open_session(self, path: Path) -> None:
         """Open a session, an open one is closed before; what is wrong is said."""
         self.close_session()
+        if self.review is not None:
+            return
         try:
             review = Review(path, self.start_page.operator, QgsProject.instance())
         except ReviewError as error:
@@ -98,11 +107,10 @@ class ReviewDock(QgsDockWidget):
             QTimer.singleShot(0, self._offer_to_update)
 
     def close_session(self) -> None:
-        """Save and close the session, if one is open."""
-        review = self.review
-        if review is not None:
-            self._close_page()
-            review.close()
+        """Save and close the session, if one is open; it stays open where nothing can be written."""
+        if self.review is not None:
+            self.page.leave_tool()
+            self.review.close()  # and the page with it
 
     def save_session(self) -> None:
         """Write the outlines to the session's file, so that QGIS does not ask about them."""
@@ -187,6 +195,8 @@ class ReviewDock(QgsDockWidget):
         """Run a job on the saved and closed session, and open it again, or the one that the job wrote, whatever comes of it."""
         path = self.review.path
         self.close_session()
+        if self.review is not None:
+            return
         self._pages.setCurrentWidget(self._busy)
 
         def done(result: dict[str, Any], warnings: list[str]) -> None:
@@ -226,6 +236,12 @@ class ReviewDock(QgsDockWidget):
     def _offer_to_finish(self) -> None:
         self._say_with_button(tr("All outlines are decided."), tr("Finish…"), self.commands["finish"].trigger)
 
+    def _offer_to_open(self, *_: Any) -> None:
+        """A project that was saved with a review shows its layers, but what is done to them is in no journal."""
+        for _group, path in left_in(QgsProject.instance()):
+            text = tr("This project was saved with the review {}.").format(f"{path.parent.name}/{path.name}")
+            self._say_with_button(text, tr("Open the review"), partial(self.open_session, path))
+
     def _offer_to_update(self) -> None:
         if self.review is not None:
             text = tr("Take the changed layers into the session? No decision is changed.")
@@ -237,7 +253,15 @@ class ReviewDock(QgsDockWidget):
         button = QPushButton(button_text)
         button.clicked.connect(lambda: (bar.popWidget(item), do()))
         item.layout().addWidget(button)
+        self._offers.append(item)
         bar.pushWidget(item, Qgis.MessageLevel.Info)
+
+    def _withdraw_offers(self) -> None:
+        """They speak of the session or the project that was open."""
+        offers, self._offers = self._offers, []
+        for item in offers:
+            if not sip.isdeleted(item):
+                self._interface.messageBar().popWidget(item)
 
     def _show_dialog(self, dialog: Any) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -246,6 +270,7 @@ class ReviewDock(QgsDockWidget):
     def _close_page(self) -> None:
         """The page goes with its session, whoever closed it."""
         page, self.page, self.review = self.page, None, None
+        self._withdraw_offers()
         if page is not None:
             page.close_page()
             self._room.removeWidget(page)
@@ -312,5 +337,8 @@ class _Quitting(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Called by Qt for the main window that is closed, and for the key of Project > Exit QGIS."""
         if event.type() in (QEvent.Type.Close, QEvent.Type.Shortcut):
-            self._dock.save_session()
+            try:
+                self._dock.save_session()
+            except ReviewError as error:
+                self._dock.say(str(error), Qgis.MessageLevel.Critical)
         return super().eventFilter(watched, event)

@@ -77,6 +77,16 @@ def uid_of(dock, relation):
     return next(queue.uid_at(position) for position in range(len(queue)) if queue.value(position, "relation") == relation)
 
 
+def with_button(interface, text):
+    """The button of this text in the message bar."""
+    return next(
+        button
+        for item in interface.messageBar().items()
+        for button in item.findChildren(QPushButton)
+        if button.text() == text and not button.isHidden()
+    )
+
+
 class TestSessions:
     """Open and close."""
 
@@ -107,10 +117,11 @@ class TestSessions:
         window.resize(1200, 1000)
         dock.open_session(path)
         room, table = dock.page._scroll, dock.page.queue_view.table
-        qtbot.waitUntil(lambda: room.height() == room.widget().height())
+        room.setStyleSheet("QScrollArea { border: 3px solid; }")  # as themes have it
+        qtbot.waitUntil(lambda: room.height() == room.widget().height() + 6)
         before = table.height()
         do(dock, "level")
-        qtbot.waitUntil(lambda: table.height() < before and room.height() == room.widget().height())
+        qtbot.waitUntil(lambda: table.height() < before and room.height() == room.widget().height() + 6)
         dock.page._groups["level"].setCollapsed(True)
         qtbot.waitUntil(lambda: table.height() == before)
 
@@ -183,6 +194,41 @@ class TestSessions:
         QApplication.sendEvent(interface.mainWindow(), QCloseEvent())
         assert opened.review.outline(uid).area() < before and opened.review.feature(uid)["imagery"] == "Planet"
         assert not opened.review.outlines.isModified()
+
+    def test_what_cannot_be_written_anywhere_keeps_it_open(self, opened, path, tmp_path, interface, monkeypatch, module):
+        other = make_review(tmp_path, "other.gpkg")
+        error, journal_error = module("dialogs.review.session").ReviewError, module("dialogs.review.journal").JournalError
+
+        def full(kind):
+            def fail(*_):
+                raise kind("disk full.")
+
+            return fail
+
+        with monkeypatch.context() as patch:
+            patch.setattr(opened.review, "save", full(error))
+            patch.setattr(opened.review._journal, "write", full(journal_error))
+            do(opened, "accept")
+            review = opened.review
+            for leave in (opened.close_session, lambda: opened.open_session(other), opened.update_inputs):
+                leave()
+                assert opened.review is review and review.is_open and opened._pages.currentWidget() is opened._session
+            interface.messageBar().clearWidgets()
+            QApplication.sendEvent(interface.mainWindow(), QCloseEvent())
+            assert interface.texts(Qgis.MessageLevel.Critical) == ["disk full."]
+        opened.close_session()
+        assert opened.review is None and opened._pages.currentWidget() is opened.start_page
+
+    def test_a_project_that_was_saved_with_it_offers_it(self, opened, path, tmp_path, interface, qtbot):
+        project = QgsProject.instance()
+        assert project.write(str(tmp_path / "project.qgz"))
+        interface.messageBar().clearWidgets()
+        opened.close_session()
+        project.read(str(tmp_path / "project.qgz"))
+        with_button(interface, "Open the review").click()
+        assert opened.review is not None and opened.review.path == path and interface.texts() == []
+        project.clear()
+        assert opened.review is None
 
     def test_nothing_of_it_stays_with_the_map(self, dock, path, interface):
         def ours():
@@ -549,15 +595,6 @@ class TestLooking:
 class TestJobs:
     """On the session as a whole, with the engine."""
 
-    @staticmethod
-    def with_button(interface, text):
-        return next(
-            button
-            for item in interface.messageBar().items()
-            for button in item.findChildren(QPushButton)
-            if button.text() == text and not button.isHidden()
-        )
-
     def test_changed_inputs_are_offered_and_taken_in(self, dock, path, interface, qtbot, false_engine, tmp_path):
         with sqlite3.connect(tmp_path / "predicted.gpkg") as connection:
             connection.execute("CREATE TABLE changed (id INTEGER)")
@@ -567,11 +604,19 @@ class TestJobs:
         false_engine("", updated)
         dock.open_session(path)
         qtbot.waitUntil(lambda: any("Take the changed layers" in text for text in interface.texts()), timeout=SLOWEST_MS)
-        self.with_button(interface, "Update").click()
+        with_button(interface, "Update").click()
         assert dock.review is None and dock._pages.currentWidget() is dock._busy
         qtbot.waitUntil(lambda: dock.review is not None, timeout=SLOWEST_MS)
         job = json.loads((tmp_path / "job.json").read_text())
         assert (job["command"], job["session"], job["output"], job["predicted"]) == ("update_review", str(path), str(path), None)
+
+    def test_what_is_offered_goes_with_its_session(self, dock, path, interface, qtbot, tmp_path):
+        with (tmp_path / "predicted.gpkg").open("ab") as file:
+            file.write(b" ")
+        dock.open_session(path)
+        qtbot.waitUntil(lambda: any("Take the changed layers" in text for text in interface.texts()), timeout=SLOWEST_MS)
+        dock.close_session()
+        assert not any("Take the changed layers" in text for text in interface.texts())
 
     def test_unchanged_inputs_are_no_matter(self, opened, interface, qtbot):
         qtbot.wait(50)
