@@ -159,16 +159,43 @@ def decided_in(path: str) -> int:
     return int(count)
 
 
+def keep_edits(path: str, sessions: Sequence[Session]) -> None:
+    """Refuse to replace a session that holds edits which none of those that it is made from has.
+
+    Raises
+    ------
+    EngineError
+        ``review_exists``.
+    """
+    if not Path(path).is_file():
+        return
+    try:
+        with snapshot(path) as place:
+            there = {_moment(entry) for entry in _journal(place) if not entry["undone"]}
+    except EngineError:
+        return
+    lost = there - {_moment(entry) for session in sessions for entry in session.journal}
+    if lost:
+        raise EngineError(
+            "review_exists",
+            f"{path} is a review session with {len(lost)} edits that would be lost. Give the new session another name, or merge that one.",
+        )
+
+
+def _moment(entry: JournalRow) -> tuple[Any, ...]:
+    """When and by whom a command was given."""
+    return tuple(entry[name] for name in ("run", "at", "operator", "action"))
+
+
 def read_session(place: Path) -> Session:
     """A session from a :func:`snapshot`."""
-    journal = [dict(zip(JOURNAL_COLUMNS, row, strict=True)) for row in read_journal(place)]
     settings = dict(_rows(place, f"SELECT key, value FROM {SETTINGS}"))
-    return Session({name: _read_layer(place, name) for name in GEOMETRY_TYPES}, journal, settings)
+    return Session({name: _read_layer(place, name) for name in GEOMETRY_TYPES}, _journal(place), settings)
 
 
-def read_journal(place: Path) -> list[tuple[Any, ...]]:
-    """The rows of a journal in their order, columns as in :data:`JOURNAL_COLUMNS`."""
-    return _rows(place, f"SELECT {', '.join(JOURNAL_COLUMNS)} FROM {JOURNAL} ORDER BY id")
+def _journal(place: Path) -> list[JournalRow]:
+    rows = _rows(place, f"SELECT {', '.join(JOURNAL_COLUMNS)} FROM {JOURNAL} ORDER BY id")
+    return [dict(zip(JOURNAL_COLUMNS, row, strict=True)) for row in rows]
 
 
 def _read_layer(place: Path, name: str) -> PolygonLayer:

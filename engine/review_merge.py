@@ -26,7 +26,7 @@ from engine.local_maps import keeps_its_area, on_one_map
 from engine.matching import overlaps, pair_iou
 from engine.outputs import whole_file
 from engine.reporting import Reporter
-from engine.review_file import JournalRow, Session, check_saved, read_session, snapshot, sound, write_session
+from engine.review_file import JournalRow, Session, check_saved, keep_edits, read_session, snapshot, sound, write_session
 from engine.vectors import PolygonLayer, reproject
 from jobs import MergeReviewsJob
 from review_session import KEPT, OUTLINES, PATHS, POSITIVE, PREDICTED, REFERENCE, RESTRICTED, REVIEW_FIELDS, TILES, found_path, stored_path
@@ -91,11 +91,6 @@ class _Side:
 def _key(entry: JournalRow) -> tuple[Any, ...]:
     """What tells a journal's row from every other, in all copies of a session; commands are numbered anew when sessions are merged."""
     return tuple(entry[name] for name in ("run", "at", "layer", "uid", "action", "operator", "after"))
-
-
-def _moment(entry: JournalRow) -> tuple[Any, ...]:
-    """When and by whom a command was given."""
-    return tuple(entry[name] for name in ("run", "at", "operator", "action"))
 
 
 @dataclass(frozen=True)
@@ -197,7 +192,7 @@ def merge_reviews(job: MergeReviewsJob, reporter: Reporter) -> dict[str, Any]:
             session = read_session(place)
             sessions.append(_on_map_of(sessions[0], session, path, job.sessions[0], reporter) if sessions else session)
             reporter.progress(0.4 * (number + 1) / len(job.sessions), "reading the sessions")
-        _keep_decisions(job.output, sessions)
+        keep_edits(job.output, sessions)
     names = [Path(path).name for path in job.sessions]
     names = [name if names.count(name) == 1 else path for name, path in zip(names, job.sessions, strict=True)]
     sides = [_Side.of(name, session) for name, session in zip(names, sessions, strict=True)]
@@ -253,24 +248,6 @@ def _journal_in_crs(journal: Sequence[JournalRow], crs: CRS, wanted: CRS) -> lis
         for entry, wkb in zip(rows, shapely.to_wkb(shapes), strict=True):
             entry[name] = wkb
     return moved
-
-
-def _keep_decisions(path: str, sessions: Sequence[Session]) -> None:
-    """A merged session that somebody has worked in since is not replaced."""
-    if not Path(path).is_file():
-        return
-    try:
-        with snapshot(path) as place:
-            there = {_moment(entry) for entry in read_session(place).journal if not entry["undone"]}
-    except EngineError:
-        return
-    lost = there - {_moment(entry) for session in sessions for entry in session.journal}
-    if lost:
-        raise EngineError(
-            "review_exists",
-            f"{path} is a review session with {len(lost)} edits that none of the others has; they would be lost. Give the new session "
-            "another name, or merge that one too.",
-        )
 
 
 def _results(sides: Sequence[_Side], same_iou: float, check: Callable[[], None]) -> list[_Result]:

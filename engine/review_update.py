@@ -20,7 +20,7 @@ from engine.matching import match_objects, overlaps
 from engine.outline_names import outline_names
 from engine.outputs import whole_file
 from engine.reporting import Reporter, StagedReporter
-from engine.review_file import Session, check_saved, copy_tables, read_session, snapshot, write_session
+from engine.review_file import Session, check_saved, copy_tables, keep_edits, read_session, snapshot, write_session
 from engine.review_queue import (
     OWN_PREFIX,
     PROBABILITY_FIELD,
@@ -65,9 +65,9 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
     Raises
     ------
     EngineError
-        ``review_unsaved``, ``review_open``, ``review_changed`` when somebody works in the session; ``crs_place``; those of
-        :func:`engine.review_file.snapshot`, :func:`engine.vectors.read_polygons`, :func:`engine.rasters.open_raster`,
-        :func:`engine.outputs.whole_file`; Cancelled.
+        ``review_unsaved``, ``review_open``, ``review_changed`` when somebody works in the session; ``review_exists`` when the output is
+        another session, with edits that this one does not have; ``crs_place``; those of :func:`engine.review_file.snapshot`,
+        :func:`engine.vectors.read_polygons`, :func:`engine.rasters.open_raster`, :func:`engine.outputs.whole_file`; Cancelled.
     """
     reporter.progress(0.0, "reading the session")
     if _replaces_it(job):
@@ -75,7 +75,10 @@ def update_review(job: UpdateReviewJob, reporter: Reporter) -> dict[str, Any]:
     state = _state(job.session)
     with snapshot(job.session) as before:
         check_saved(job.session, before)
-        return _update(job, read_session(before), before, state, reporter)
+        session = read_session(before)
+        if not _replaces_it(job):
+            keep_edits(job.output, [session])
+        return _update(job, session, before, state, reporter)
 
 
 def _update(job: UpdateReviewJob, session: Session, before: Path, state: tuple[str, ...], reporter: Reporter) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from engine.review_start import start_review
 from engine.review_update import update_review
 from engine.vectors import PolygonLayer, reproject, write_polygons
 from jobs import StartReviewJob, UpdateReviewJob
-from tests.engine.reviews import UTM, box, read, rows_of
+from tests.engine.reviews import UTM, Review, box, read, rows_of
 from tests.engine.scenes import write_raster
 
 NONE = {"found": 0, "lost": 0, "moved": 0, "unchanged": 0, "decided": 0}
@@ -402,6 +402,18 @@ class TestSafety:
                 case.update({"b": box(900, 0)})
         assert raised.value.code == "review_open"
         assert case.update({"b": box(900, 0)})["predicted"]["found"] == 1
+
+    def test_the_session_of_another_person_is_not_replaced(self, case, tmp_path):
+        case.start({"a": box(0, 0)})
+        other = tmp_path / "other.gpkg"
+        review = Review()
+        review.predict("a", box(0, 0))
+        review.do("Bo", "accept", "a", status="accepted")
+        review.write(other)
+        before = other.read_bytes()
+        with pytest.raises(EngineError) as raised:
+            case.update({"a": box(0, 0, 300)}, output=str(other))
+        assert raised.value.code == "review_exists" and other.read_bytes() == before
 
     def test_no_session(self, case, tmp_path):
         plain = save(tmp_path / "plain.gpkg", {"a": box(0, 0)})
