@@ -35,6 +35,8 @@ def fall_lines(job: FallLinesJob, reporter: Reporter) -> dict[str, Any]:
     """
     with open_raster(job.dem) as dem:
         reporter.progress(0.0, "reading outlines")
+        if dem.count > 1:
+            reporter.info(f"{job.dem} has {dem.count} bands; the first one is taken for the elevation.")
         outlines = read_outlines(job.input, job.input_layer, reporter)
         lines = np.full(len(outlines), None, dtype=object)
         for done, found in enumerate(on_slopes(outlines.geometries, outlines.crs, dem)):
