@@ -444,6 +444,7 @@ class _Room(QScrollArea):
     def _fit(self) -> None:
         inside, splitter = self.widget(), self.parentWidget()
         wanted = inside.heightForWidth(inside.width()) if inside.hasHeightForWidth() else inside.sizeHint().height()
+        wanted += self.height() - self.viewport().height()  # a theme's frame
         if wanted == self.maximumHeight():
             return
         shows_all = self.height() >= min(wanted, self.maximumHeight())
