@@ -42,6 +42,7 @@ class AdaptDialog(QDialog):
         self, review: Review, make_training_data: Callable[[], None], take_in_detection: Callable[[], None], parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        review.closed.connect(self.reject)
         self.setWindowTitle(tr("Adapt"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         kept, rejected = examples(review)
@@ -78,6 +79,7 @@ class TakeInDialog(QDialog):
     def __init__(self, review: Review, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._path = review.path
+        review.closed.connect(self.reject)
         self.setWindowTitle(tr("Take in a new detection"))
         explanation = QLabel(
             tr(

@@ -11,7 +11,7 @@ from qgis.core import Qgis, QgsGeometry, QgsProject, QgsRasterLayer, QgsSettings
 from qgis.PyQt.QtCore import QEvent, QObject, Qt
 from qgis.PyQt.QtGui import QCloseEvent
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication, QFileDialog, QPushButton
+from qgis.PyQt.QtWidgets import QApplication, QDialog, QFileDialog, QPushButton
 
 from tests.plugin.interface import Interface
 from tests.plugin.reviews import make_review
@@ -617,6 +617,13 @@ class TestJobs:
         qtbot.waitUntil(lambda: any("Take the changed layers" in text for text in interface.texts()), timeout=SLOWEST_MS)
         dock.close_session()
         assert not any("Take the changed layers" in text for text in interface.texts())
+
+    @pytest.mark.parametrize("command", ["finish", "training_data", "adapt", "take_in"])
+    def test_no_dialog_outlives_its_session(self, opened, command):
+        do(opened, command)
+        (dialog,) = opened.findChildren(QDialog)
+        opened.close_session()
+        assert not dialog.isVisible()
 
     def test_unchanged_inputs_are_no_matter(self, opened, interface, qtbot):
         qtbot.wait(50)
