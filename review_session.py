@@ -34,6 +34,7 @@ STATUSES = ("unreviewed", "accepted", "edited", "added", "uncertain", "rejected"
 """``edited``: kept with a boundary that a person changed; ``added``: drawn by a person, or a manual outline that was taken;
 ``uncertain``: judged, and it cannot be told (in the inventory, but neither an example nor a counter-example);
 ``replaced``: gave way to another outline."""
+UNDECIDED = STATUSES[0]
 KEPT = ("accepted", "edited", "added", "uncertain")
 """What the inventory holds."""
 POSITIVE = ("accepted", "edited", "added")

@@ -24,11 +24,9 @@ from engine.report import filled_template
 from engine.review_file import Session, sound
 from engine.terminal import plain
 from jobs import AssessJob
-from review_session import KEPT, REASONS, STATUSES
+from review_session import KEPT, REASONS, STATUSES, UNDECIDED
 
-UNDECIDED = "unreviewed"
 DECISIONS = tuple(status for status in STATUSES if status != UNDECIDED)
-BY_HAND = ("edited", "added")
 POINTS_M = AssessJob("", "").pixel_size
 """Of boundaries that are compared, one point is at most so far from the next; as Assess accuracy does."""
 

@@ -165,15 +165,17 @@ def keep_edits(path: str, sessions: Sequence[Session]) -> None:
     Raises
     ------
     EngineError
-        ``review_exists``.
+        ``review_exists``; ``review_format`` for one of another version.
     """
     if not Path(path).is_file():
         return
     try:
         with snapshot(path) as place:
             there = {_moment(entry) for entry in _journal(place) if not entry["undone"]}
-    except EngineError:
-        return
+    except EngineError as error:
+        if error.code == "not_a_review":
+            return
+        raise
     lost = there - {_moment(entry) for session in sessions for entry in session.journal}
     if lost:
         raise EngineError(

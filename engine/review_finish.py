@@ -23,9 +23,8 @@ from engine.reporting import Reporter, StagedReporter
 from engine.review_file import Session, check_saved, read_session, snapshot, sound
 from engine.vectors import PolygonLayer, write_polygons, written_table
 from jobs import AssessJob, ExportInventoryJob, FinishReviewJob, SamplesJob
-from review_session import KEPT, OUTLINES, PREDICTED, RESTRICTED, found_path
+from review_session import KEPT, OUTLINES, PREDICTED, RESTRICTED, UNDECIDED, found_path
 
-UNDECIDED = "unreviewed"
 BY_HAND, AS_PREDICTED, CORRECTED = "manual", "model", "model-edited"
 """How an outline of the inventory was made."""
 NOTHING_TO_LEARN = ("no_rock_glaciers", "outside_imagery", "no_samples")
@@ -42,8 +41,8 @@ def finish_review(job: FinishReviewJob, reporter: Reporter) -> dict[str, Any]:
     -------
     ``folder``, ``files`` what was written; of these ``inventory``, ``accuracy_report``, ``accuracy_json``, ``effort_report``,
     ``effort_json``, ``effort_table``, ``samples`` (None where not asked for, and where there is nothing to learn from); counts of
-    outlines ``kept``, ``restricted``, ``rejected``, ``undecided``, and ``samples_count``; ``minutes``, ``edited_share`` of the predicted outlines that were kept, ``producers_accuracy``,
-    ``users_accuracy`` of the prediction (None where unknown)
+    outlines ``kept``, ``restricted``, ``rejected``, ``undecided``, and ``samples_count``; ``minutes``, ``edited_share`` of the predicted
+    outlines that were kept, ``producers_accuracy``, ``users_accuracy`` of the prediction (None where unknown)
 
     Raises
     ------

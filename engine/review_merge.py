@@ -29,11 +29,23 @@ from engine.reporting import Reporter
 from engine.review_file import JournalRow, Session, check_saved, keep_edits, read_session, snapshot, sound, write_session
 from engine.vectors import PolygonLayer, reproject
 from jobs import MergeReviewsJob
-from review_session import KEPT, OUTLINES, PATHS, POSITIVE, PREDICTED, REFERENCE, RESTRICTED, REVIEW_FIELDS, TILES, found_path, stored_path
+from review_session import (
+    KEPT,
+    OUTLINES,
+    PATHS,
+    POSITIVE,
+    PREDICTED,
+    REFERENCE,
+    RESTRICTED,
+    REVIEW_FIELDS,
+    TILES,
+    UNDECIDED,
+    found_path,
+    stored_path,
+)
 
 SAME_GROUND = 0.5
 """Outlines of several people that share at least this of the smaller one are drawn over the same ground."""
-UNDECIDED = "unreviewed"
 DELETED = "deleted"
 AGAINST = ("rejected", "replaced", DELETED)
 IN_WORDS = {"uncertain": "marked it as uncertain"}

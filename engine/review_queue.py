@@ -24,10 +24,10 @@ from engine.rasters import Grid, ground_pixel_size, open_raster
 from engine.reporting import Reporter
 from engine.threads import in_threads
 from engine.uncertainty import threshold_of
-from engine.vectors import PolygonLayer, polygonal, read_outlines
+from engine.vectors import PolygonLayer, read_outlines
 from engine.zonal import zonal_means
 from jobs import AssessJob
-from review_session import ATTRIBUTES, REVIEW_FIELDS
+from review_session import ATTRIBUTES, REVIEW_FIELDS, UNDECIDED
 
 WEIGHTS = {"disagreement": 0.6, "merged": 0.6, "doubt": 0.5, "area_deviation": 0.4, "size": 0.1}
 """How much of the attention one piece of evidence alone earns, see :func:`priority`."""
@@ -300,7 +300,7 @@ def _rows(
         "source_id": names.astype(object),
         "component": component.astype(np.int32),
         "relation": np.array([kind or None for kind in relations.kind[component].tolist()], dtype=object),
-        "status": _all("unreviewed", layer),
+        "status": _all(UNDECIDED, layer),
         "priority": priority(
             disagreement,
             mean if is_predicted else np.full(len(layer), np.nan),
@@ -373,14 +373,6 @@ def _joined(first: Column, second: Column | None, count: int) -> Column:
     if first.dtype == second.dtype:
         return np.concatenate([first, second])
     return np.concatenate([texts(first), texts(second)])
-
-
-def mended(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Outlines (n,) as a session has them, valid to compute with: invalid ones repaired, none at all as an empty one."""
-    good = np.where(shapely.is_missing(geometries), shapely.MultiPolygon(), geometries)
-    broken = ~shapely.is_valid(good)
-    good[broken] = [polygonal(shape) for shape in shapely.make_valid(good[broken])]
-    return good
 
 
 def read_placed(path: str, layer: str | None, reporter: Reporter) -> PolygonLayer:

@@ -17,6 +17,7 @@ from pyproj import CRS
 from engine import __version__
 from engine.errors import EngineError
 from engine.local_maps import on_one_map
+from engine.matching import KINDS
 from engine.outline_names import outline_names
 from engine.outputs import whole_file
 from engine.rasters import Grid, open_raster
@@ -28,8 +29,6 @@ from engine.review_tiles import tile_grid
 from engine.vectors import PolygonLayer
 from jobs import StartReviewJob
 from review_session import FORMAT, OUTLINES, PATHS, PREDICTED, REFERENCE, RESTRICTED, TILES, file_state, stored_path
-
-KINDS = ("1-1", "n-1", "1-n", "n-m", "missed", "false")
 
 
 def start_review(job: StartReviewJob, reporter: Reporter) -> dict[str, Any]:

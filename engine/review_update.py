@@ -20,14 +20,13 @@ from engine.matching import match_objects, overlaps
 from engine.outline_names import outline_names
 from engine.outputs import whole_file
 from engine.reporting import Reporter, StagedReporter
-from engine.review_file import Session, check_saved, copy_tables, keep_edits, read_session, snapshot, write_session
+from engine.review_file import Session, check_saved, copy_tables, keep_edits, read_session, snapshot, sound, write_session
 from engine.review_queue import (
     OWN_PREFIX,
     PROBABILITY_FIELD,
     Relations,
     as_it_came,
     check_map,
-    mended,
     pixel_size_of,
     queue,
     read_placed,
@@ -36,7 +35,7 @@ from engine.review_queue import (
 )
 from engine.vectors import PolygonLayer
 from jobs import UpdateReviewJob
-from review_session import OUTLINES, PATHS, PREDICTED, REFERENCE, RESTRICTED, REVIEW_FIELDS, file_state, found_path, stored_path
+from review_session import OUTLINES, PATHS, PREDICTED, REFERENCE, RESTRICTED, REVIEW_FIELDS, UNDECIDED, file_state, found_path, stored_path
 
 SAME_IOU = 0.95
 """Outlines that share at least this much of their joint area are the same."""
@@ -116,7 +115,7 @@ def _update(job: UpdateReviewJob, session: Session, before: Path, state: tuple[s
                     "review_changed", f"Somebody worked in {job.session} meanwhile. Close the review there and run this again."
                 )
     reporter.progress(1.0, "updated")
-    undecided = int((updated.outlines.fields["status"] == "unreviewed").sum())
+    undecided = int((updated.outlines.fields["status"] == UNDECIDED).sum())
     return {"output": job.output, "count": len(updated.outlines), "undecided": undecided, **counts, "is_unchanged": is_unchanged}
 
 
@@ -247,10 +246,10 @@ def _merged(
 ) -> tuple[Session, dict[str, dict[str, int]]]:
     """The session with the new queue, and what happened to the predicted and the manual outlines in it."""
     old = session.outlines
-    ground = mended(old.geometries)
+    ground = sound(old.geometries)
     source, uid = texts(old.fields["source"]), texts(old.fields["uid"])
     touched = {row["uid"] for row in session.journal if not row["undone"]}
-    is_open = (texts(old.fields["status"]) == "unreviewed") & (source != "added") & np.array([name not in touched for name in uid], bool)
+    is_open = (texts(old.fields["status"]) == UNDECIDED) & (source != "added") & np.array([name not in touched for name in uid], bool)
     for name in ("comment", "conflict", "reviewer"):
         is_open &= is_null(column_of(old, name))
     is_decided = _shares_half(proposals.geometries, ground[~is_open], reporter)
