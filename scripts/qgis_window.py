@@ -139,21 +139,11 @@ def work_in_qgis(order_file: str, work: Callable[[dict[str, Any], list[str]], No
         Path(given["report"]).write_text(report)
         sys.stdout.flush()
         if given["order"].get("quit"):
-            QTimer.singleShot(START_MS, decline_to_save_the_project)
             Window().main.close()
         else:
             os._exit(0)
 
     QTimer.singleShot(START_MS, run)
-
-
-def decline_to_save_the_project() -> None:
-    """Answer QGIS's own question about the project; any other one stays open."""
-    from qgis.PyQt.QtWidgets import QApplication, QMessageBox  # noqa: PLC0415
-
-    box = QApplication.activeModalWidget()
-    if isinstance(box, QMessageBox) and box.windowTitle() == "Save Project":
-        box.button(QMessageBox.StandardButton.Discard).click()
 
 
 @contextmanager

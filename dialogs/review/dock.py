@@ -92,7 +92,8 @@ class ReviewDock(QgsDockWidget):
         self.review = review
         review.said.connect(self.say)
         review.closed.connect(self._close_page)
-        self._interface.layerTreeCanvasBridge().setCanvasLayers()  # QGIS moves the map to a project's first layers: before the page does
+        with QgsProject.blockDirtying(QgsProject.instance()):  # QGIS moves the map to a project's first layers: before the page does
+            self._interface.layerTreeCanvasBridge().setCanvasLayers()
         self.page = ReviewPage(self._interface, review, self.commands)
         self.page.said.connect(self.say)
         self.page.all_decided.connect(self._offer_to_finish)

@@ -14,6 +14,7 @@ TOLERANCE_PIXELS = 12
 class EditingOptions:
     """A picture of snapping, topological editing, avoided overlaps, current layer and map tool.
 
+    A saved project counts as saved all the while: QGIS, when it is closed, has nothing to ask about.
     ``restore`` gives them back as they were, once; as a context it does so at the end of the block, however that ends.
 
     Parameters
@@ -54,7 +55,8 @@ class EditingOptions:
         for wanted in (layer, *others):
             settings = QgsSnappingConfig.IndividualLayerSettings(True, kinds, TOLERANCE_PIXELS, QgsTolerance.UnitType.Pixels, 0.0, 0.0)
             snapping.setIndividualLayerSettings(wanted, settings)
-        self._project.setSnappingConfig(snapping)
+        with QgsProject.blockDirtying(self._project):
+            self._project.setSnappingConfig(snapping)
         if self._iface is not None:
             self._iface.setActiveLayer(layer)
 
@@ -63,11 +65,12 @@ class EditingOptions:
         if not self._is_kept:
             return
         self._is_kept = False
-        self._project.setSnappingConfig(self._snapping_now())
-        self._project.setTopologicalEditing(self._topological)
-        self._project.setAvoidIntersectionsMode(self._avoid_mode)
         layers = [self._project.mapLayer(name) for name in self._avoid_layers]
-        self._project.setAvoidIntersectionsLayers([layer for layer in layers if isinstance(layer, QgsVectorLayer)])
+        with QgsProject.blockDirtying(self._project):
+            self._project.setSnappingConfig(self._snapping_now())
+            self._project.setTopologicalEditing(self._topological)
+            self._project.setAvoidIntersectionsMode(self._avoid_mode)
+            self._project.setAvoidIntersectionsLayers([layer for layer in layers if isinstance(layer, QgsVectorLayer)])
         if self._iface is None:
             return
         if _is_here(self._layer) and self._project.mapLayer(self._layer.id()) is not None:

@@ -485,7 +485,8 @@ class Review(QObject):
                     )
                 )
             self._command = self._journal.last_command()
-            self._load_layers()
+            with QgsProject.blockDirtying(self._project):  # QGIS would ask whether to save what is no project of the person's
+                self._load_layers()
             self._load_queue()
             unsaved = self._journal.unsaved()
         except JournalError as error:
@@ -1167,9 +1168,10 @@ class Review(QObject):
         project, group = self._project, self._group
 
         def remove() -> None:
-            project.removeMapLayers([layer for layer in ours if project.mapLayer(layer) is not None])
-            if group is not None and not sip.isdeleted(group) and group.parent() is not None:
-                group.parent().removeChildNode(group)
+            with QgsProject.blockDirtying(project):
+                project.removeMapLayers([layer for layer in ours if project.mapLayer(layer) is not None])
+                if group is not None and not sip.isdeleted(group) and group.parent() is not None:
+                    group.parent().removeChildNode(group)
             end_log(self.path)
             self._lock.unlock()
 

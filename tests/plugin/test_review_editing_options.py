@@ -67,6 +67,15 @@ def test_given_back_after_an_edit(options: Any, layers: Any, qgis_iface: Any) ->
     canvas.unsetMapTool(theirs)
 
 
+def test_the_project_counts_as_saved_all_the_while(options: Any, layers: Any, qgis_iface: Any) -> None:
+    kept = options()
+    QgsProject.instance().setDirty(False)
+    kept.edit(layers[2], (layers[1],))
+    assert not QgsProject.instance().isDirty()
+    kept.restore()
+    assert not QgsProject.instance().isDirty()
+
+
 def test_given_back_on_an_exception_and_only_once(options: Any, layers: Any, qgis_iface: Any) -> None:
     before = state(layers, qgis_iface)
     kept = options()

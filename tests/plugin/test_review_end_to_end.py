@@ -47,7 +47,7 @@ def test_killed_in_the_middle_of_an_edit_no_decision_is_lost(tmp_path):
     assert done, report
 
 
-def test_closing_qgis_asks_only_about_the_project_and_keeps_everything(tmp_path):
+def test_closing_qgis_asks_nothing_and_keeps_everything(tmp_path):
     done, report = run("quit", tmp_path / "pictures", tmp_path / "profile")
     assert done, report
     done, report = run("after", tmp_path / "pictures", tmp_path / "profile")

@@ -749,6 +749,20 @@ def test_layers_are_still_there_when_closing_is_told(review: Any) -> None:
     assert seen == [(False, True)]
 
 
+def test_the_project_is_not_changed_by_a_review(open_review: Callable[..., Any], tmp_path: Path) -> None:
+    """QGIS, whose window marks a project by what comes and goes, would ask whether to save it."""
+    project = QgsProject.instance()
+    project.layersAdded.connect(lambda _layers: project.setDirty(True))
+    project.layersRemoved.connect(lambda _names: project.setDirty(True))
+    for was_changed in (False, True):
+        project.setDirty(was_changed)
+        review = open_review(make_review(tmp_path)) if not was_changed else open_review(tmp_path / "review.gpkg")
+        assert project.isDirty() == was_changed
+        review.accept([review.queue.uid_at(0)])
+        review.close()
+        assert project.isDirty() == was_changed and not project.mapLayers()
+
+
 def test_projects_own_raster_is_used_and_left(open_review: Callable[..., Any], tmp_path: Path) -> None:
     from qgis.core import QgsRasterLayer  # noqa: PLC0415
 
