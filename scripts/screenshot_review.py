@@ -106,8 +106,14 @@ class Photographer(ReviewWindow):
         self.widen(width)
         self.canvas.setFocus()
         self.dock.review.show(self.review.queue.uid_at(0))
-        for keys in ("2", "A", "A", "X 5", "A", "U", "A", "A"):
+        for number, keys in enumerate(("2", "A", "A", "X 5", "A", "U", "A", "A")):
+            self.rest(1 + number % 3)
+            if keys == "A" and number % 3 == 1:
+                self.press("L Right Right Return")
+                self.rest(1)
+                self.canvas.setFocus()
             self.press(keys)
+        self.page_group("level", False)
         uid = self.largest("1-1")["uid"]
         self.dock.review.show(uid)
         self.press("M")

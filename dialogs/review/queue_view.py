@@ -46,13 +46,13 @@ CONFLICT = "⚠"
 COLOURS = {
     "accepted": QColor(0, 158, 115),
     "edited": QColor(86, 180, 233),
-    "added": QColor(0, 114, 178),
-    "uncertain": QColor(240, 228, 66),
+    "added": QColor(204, 121, 167),
+    "uncertain": QColor(230, 159, 0),
     "rejected": QColor(213, 94, 0),
-    "replaced": QColor(204, 121, 167),
+    "replaced": QColor(150, 150, 150),
     "unreviewed": QColor(Qt.GlobalColor.transparent),
 }
-"""Okabe and Ito (2008)."""
+"""Okabe and Ito (2008); the map and the effort report have the same, lighter or darker by what they lie on."""
 HEADER_SETTING = f"rock_glacier_mapper/review/queue_header_{len(VIEW_COLUMNS)}"
 
 

@@ -77,6 +77,18 @@ def test_cells_are_words_and_figures_and_say_what_they_mean(review: Any, view: A
     assert texts(view, "status", module)[0] == "⚠ rejected"
 
 
+def test_statuses_have_the_colours_that_they_have_on_the_map(review: Any, module: Module) -> None:
+    queue_view = module("dialogs.review.queue_view")
+    drawn = {category.value(): category.symbol().symbolLayer(1).color() for category in review.outlines.renderer().categories()}
+    del drawn["unreviewed"]
+    for status, colour in drawn.items():
+        shown = queue_view.COLOURS[status]
+        if colour.saturation() < 20:
+            assert shown.saturation() < 20, status
+        else:
+            assert abs(shown.hue() - colour.hue()) < 25, status
+
+
 def test_going_to_a_row_shows_its_outline_and_the_other_way_round(review: Any, view: Any, qtbot: Any) -> None:
     shown: list[str] = []
     review.current_changed.connect(shown.append)
