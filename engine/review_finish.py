@@ -14,7 +14,8 @@ import shapely
 from numpy.typing import NDArray
 
 from engine.assess import assess
-from engine.columns import Column, column_of, first_known, is_null, numbers, texts, where
+from engine.attributes import OWN_FIELDS
+from engine.columns import Column, column_of, first_known, is_null, numbers, objects, texts, where, writable
 from engine.effort import effort
 from engine.errors import Cancelled, EngineError
 from engine.inventory import export_inventory
@@ -25,6 +26,8 @@ from engine.vectors import PolygonLayer, write_polygons, written_table
 from jobs import AssessJob, ExportInventoryJob, FinishReviewJob, SamplesJob
 from review_session import KEPT, OUTLINES, PREDICTED, RESTRICTED, UNDECIDED, found_path
 
+MEASURED = {*OWN_FIELDS} - {"primary_id", "longitude", "latitude", "area_km2", "perimeter_km"}
+"""What Add attributes measures of a boundary. The primary marker stays where it was, areas are measured anew at export."""
 BY_HAND, AS_PREDICTED, CORRECTED = "manual", "model", "model-edited"
 """How an outline of the inventory was made."""
 NOTHING_TO_LEARN = ("no_rock_glaciers", "outside_imagery", "no_samples")
@@ -150,14 +153,16 @@ def _kept(session: Session, reporter: Reporter) -> tuple[PolygonLayer, PolygonLa
     kept = _measurable(where(session.outlines, np.isin(status.astype(str), KEPT)), "outlines", reporter)
     uids, source = texts(column_of(kept, "uid")), texts(column_of(kept, "source"))
     changed = {entry["uid"] for entry in session.journal if not entry["undone"] and entry["layer"] == OUTLINES and _redrawn(entry)}
+    redrawn = np.array([uid in changed for uid in uids], dtype=bool)
     status = texts(column_of(kept, "status"))
-    corrected = (status == "edited") | ((status == "uncertain") & np.array([uid in changed for uid in uids], dtype=bool))
+    corrected = (status == "edited") | ((status == "uncertain") & redrawn)
     method = np.select([source != "predicted", corrected], [BY_HAND, CORRECTED], AS_PREDICTED).astype(object)
     ids = _working_ids(kept)
     kept = replace(
         kept,
         fields={
             **kept.fields,
+            **_of_this_boundary(kept, redrawn, reporter),
             "id": ids,
             "method": first_known(column_of(kept, "method"), method),
             "operator": texts(first_known(column_of(kept, "operator"), column_of(kept, "reviewer"))),
@@ -171,6 +176,29 @@ def _kept(session: Session, reporter: Reporter) -> tuple[PolygonLayer, PolygonLa
         np.isin(owner.astype(str), uids.astype(str)),
     )
     return kept, _measurable(restricted, "restricted outlines", reporter), undecided
+
+
+def _of_this_boundary(kept: PolygonLayer, redrawn: NDArray[np.bool_], reporter: Reporter) -> dict[str, Column]:
+    """Columns (n,) without what was measured of another boundary: of redrawn outlines and of parts, which are units of their own, too."""
+    is_part = ~is_null(column_of(kept, "parent"))
+    measured = [name for name in kept.fields if name in MEASURED or f"{name}_source" in kept.fields]
+    columns = {name: objects(kept.fields[name]) for name in measured}
+    stale = redrawn | is_part
+    lost = np.zeros(len(kept), dtype=bool)
+    for column in columns.values():
+        lost |= stale & ~is_null(column)
+        column[stale] = None
+    if lost.any():
+        reporter.info(
+            f"{lost.sum()} outlines have another boundary than they came with; their elevation, slope and other figures of the old one are "
+            "left empty. Add attributes measures them anew."
+        )
+    ids = texts(column_of(kept, "primary_id"))
+    taken = set(ids[~is_part])
+    for index in np.flatnonzero(is_part):
+        ids[index] = None if ids[index] in taken else ids[index]
+        taken.add(ids[index])
+    return {**{name: writable(column) for name, column in columns.items()}, "primary_id": ids}
 
 
 def _redrawn(entry: dict[str, Any]) -> bool:

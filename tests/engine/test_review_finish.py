@@ -25,6 +25,8 @@ from engine.review_finish import finish_review
 from engine.review_start import start_review
 from engine.vectors import PolygonLayer, read_polygons, read_table, write_polygons
 from jobs import STACK_BANDS, FinishReviewJob, StartReviewJob
+from review_session import OUTLINES
+from tests.engine import reviews
 from tests.engine.reviews import UTM, Review, box, read
 from tests.engine.scenes import mountains, write_raster
 
@@ -86,6 +88,44 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+class TestEditedOutlines:
+    def test_what_was_measured_of_another_boundary_is_empty(self, monkeypatch, tmp_path):
+        monkeypatch.setitem(reviews.FIELDS, OUTLINES, (*reviews.FIELDS[OUTLINES], "elevation_mean", "maat", "maat_source", "longitude"))
+        review = Review()
+        for number, uid in enumerate("abc"):
+            review.predict(uid, box(500 * number, 0), elevation_mean=4500.0, maat=-3.5, maat_source="ERA5", longitude=87.0)
+        review.do("Ada", "accept", "a", status="accepted")
+        review.do("Ada", "edit", "b", geometry=box(500, 0, 300), status="edited")
+        review.do("Ada", "accept", "c", status="accepted")
+        review.outline("c")["parent"] = "gone"
+        path, reporter = review.write(tmp_path / "review.gpkg"), SilentReporter()
+        finish_review(FinishReviewJob(path, str(tmp_path / "finished"), form="tprogi", accuracy=False), reporter)
+        fields = read_polygons(tmp_path / "finished" / "inventory.gpkg", "TPRoGI_Extended_Footprint").fields
+        for name, expected in (("ELEV_MEAN", 4500.0), ("MAAT", -3.5)):
+            np.testing.assert_array_equal(np.ma.filled(fields[name], np.nan), [expected, np.nan, np.nan])
+        assert any("2 outlines" in info and "Add attributes" in info for info in reporter.infos)
+
+    def test_parts_of_a_split_outline_are_units_of_their_own(self, tmp_path):
+        review = Review()
+        given = "RGU270000N0870000E"
+        review.predict("a", box(0, 0, 400), primary_id=given)
+        review.do("Ada", "split", "a", geometry=box(0, 0, 300), status="edited")
+        review.predict("b", box(300, 0, 100), parent="a", status="edited", primary_id=given)
+        path = review.write(tmp_path / "review.gpkg")
+        finish_review(FinishReviewJob(path, str(tmp_path / "finished"), accuracy=False), SilentReporter())
+        ids = read_polygons(tmp_path / "finished" / "inventory.gpkg", "GO").fields["PrimaryID"].tolist()
+        assert ids[0] == given and len(set(ids)) == 2
+
+    def test_the_part_that_alone_is_kept_has_the_id(self, tmp_path):
+        review = Review()
+        given = "RGU270000N0870000E"
+        review.predict("a", box(0, 0, 300), primary_id=given, status="rejected")
+        review.predict("b", box(300, 0, 100), parent="a", status="edited", primary_id=given)
+        path = review.write(tmp_path / "review.gpkg")
+        finish_review(FinishReviewJob(path, str(tmp_path / "finished"), accuracy=False), SilentReporter())
+        assert read_polygons(tmp_path / "finished" / "inventory.gpkg", "GO").fields["PrimaryID"].tolist() == [given]
 
 
 class TestOutputs:
