@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 
 import pytest
-from qgis.core import Qgis, QgsGeometry, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
+from qgis.core import Qgis, QgsGeometry, QgsPointXY, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.PyQt.QtCore import QEvent, QObject, Qt
 from qgis.PyQt.QtGui import QCloseEvent
 from qgis.PyQt.QtTest import QTest
@@ -349,6 +349,13 @@ class TestDecisions:
         first = opened.review.current
         do(opened, "next")
         assert opened.review.current == opened.review.queue.uid_at(1)
+    def test_who_rejects_is_asked_for_the_reason(self, opened, window, qtbot):
+        uid = opened.review.current
+        do(opened, "reject")
+        assert status(opened, uid) == "unreviewed" and QApplication.activePopupWidget() is opened.commands.reasons
+        qtbot.keyClick(opened.commands.reasons, Qt.Key.Key_7)
+        assert opened.review.queue.get(uid)["reason"] == "shadow"
+
         do(opened, "previous")
         do(opened, "previous")
         assert opened.review.current == opened.review.queue.uid_at(15) != first
@@ -564,6 +571,13 @@ class TestLooking:
     def test_the_keyboard_reaches_every_part(self, opened, window, qtbot, name, target):
         do(opened, name)
         qtbot.waitUntil(lambda: getattr(opened.page, target).isAncestorOf(QApplication.focusWidget()), timeout=SLOWEST_MS)
+    def test_back_to_the_outline(self, opened, interface):
+        canvas = interface.mapCanvas()
+        there = canvas.center()
+        canvas.setCenter(QgsPointXY(there.x() + 5000, there.y()))
+        do(opened, "here")
+        assert canvas.center().compare(there, 1)
+
 
     def test_tiles(self, opened):
         do(opened, "tile")
