@@ -68,7 +68,7 @@ def on_one_map(layers: Sequence[PolygonLayer]) -> list[NDArray[np.object_]]:
     """The geometries of several layers, those of each (n_i,), on the map of the first layer, so that they can be laid over each other.
 
     In longitudes, outlines stay whole where they cross the antimeridian and layers may count from -180 or from 0:
-    the cut between east and west goes where no outline is.
+    the cut between east and west goes where no outline is. Empty ones, and None, are nowhere.
     """
     crs = layers[0].crs
     placed = [layer.in_crs(crs).geometries for layer in layers]
@@ -77,6 +77,9 @@ def on_one_map(layers: Sequence[PolygonLayer]) -> list[NDArray[np.object_]]:
     turn = 2 * np.pi / crs.axis_info[0].unit_conversion_factor
     whole = [_whole(geometries, turn) for geometries in placed]
     middles = np.concatenate([shapely.bounds(geometries)[:, [0, 2]].mean(axis=1) for geometries in whole])
+    middles = middles[np.isfinite(middles)]
+    if not len(middles):
+        return placed
     around = np.sort(middles % turn)
     gaps = np.diff(np.append(around, around[0] + turn))
     cut = (around[gaps.argmax()] + gaps.max() / 2) % turn

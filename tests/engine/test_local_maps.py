@@ -79,6 +79,13 @@ def test_empty_layers_have_a_place_too() -> None:
     assert (len(one), len(two)) == (0, 1)
 
 
+@pytest.mark.parametrize("nothing", [None, shapely.Polygon()], ids=["none", "empty"])
+def test_an_outline_without_a_shape_moves_no_other(nothing) -> None:
+    one, two = on_one_map([layer(SQUARE_90_E, nothing), layer(SQUARE_90_E)])
+    assert one[0].equals(SQUARE_90_E) and two[0].equals(SQUARE_90_E) and (one[1] is None or one[1].is_empty)
+    assert len(on_one_map([layer(nothing)])[0]) == 1
+
+
 def test_a_layer_that_does_not_fit_on_a_map_is_noticed() -> None:
     here, far = layer(SQUARE_90_E), layer(shapely.segmentize(shapely.box(-170, -80, 170, 80), 1.0))
     zone = CRS.from_epsg(32646)
