@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, 
 
 from ...jobs import JOB_TYPES, UpdateReviewJob
 from ...processing_provider.translation import tr
-from .inputs import raster_file, vector_file
+from .inputs import raster_file, show_layer, vector_file
 from .session import Review, ReviewError
 from .training_dialog import examples, is_stack
 
@@ -95,7 +95,7 @@ class TakeInDialog(QDialog):
         self.probability.setFilters(Qgis.LayerFilter.RasterLayer)
         for box, empty in ((self.area_of_interest, tr("everywhere")), (self.probability, tr("as before"))):
             box.setAllowEmptyLayer(True, empty)
-            box.setLayer(None)
+            show_layer(box, None)
         self.area_of_interest.setToolTip(
             tr("Where the new detection looked, if that was only a part of the area: outlines elsewhere stay in the queue")
         )

@@ -15,6 +15,7 @@ from qgis.core import (
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
+from qgis.gui import QgsMapLayerComboBox
 
 from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
@@ -27,6 +28,14 @@ MANUAL_WORDS = r"manual|reference|digiti[sz]ed|inventory|ground.?truth|simulatio
 PROBABILITY_WORDS = r"prob"
 DEM_WORDS = r"\bdem\b|dem_|_dem|elevation|dtm|dsm|srtm|height|copernicus"
 IMAGERY_WORDS = r"stack|scene|image|spectral|true colou?r|rgb|sentinel|landsat|planet|ortho"
+
+
+def show_layer(box: QgsMapLayerComboBox, layer: QgsMapLayer | None) -> None:
+    """Choose a layer, or the entry that says there is none, where QGIS's own ``setLayer`` leaves the box blank."""
+    if layer is None:
+        box.setCurrentIndex(0)
+    else:
+        box.setLayer(layer)
 
 
 def vector_file(layer: QgsVectorLayer, folder: Path, name: str) -> tuple[str, str | None, str]:

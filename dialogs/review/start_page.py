@@ -33,7 +33,7 @@ from ...processing_provider.engine_home import EngineState, engine_state, user_f
 from ...processing_provider.translation import tr
 from ..sample import SAMPLE
 from .help_page import address
-from .inputs import guesses, raster_file, vector_file
+from .inputs import guesses, raster_file, show_layer, vector_file
 from .job_bar import JobBar
 from .session import ReviewError
 
@@ -180,7 +180,7 @@ class StartPage(QScrollArea):
             box.setSizeAdjustPolicy(QgsMapLayerComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
             box.setToolTip(tip if not optional else tip + " " + tr("(optional)"))
-            box.setLayer(None)
+            show_layer(box, None)
             box.activated.connect(lambda _index, name=name: self._choose(name))
             self._boxes[name] = box
             form.addRow(label, box)
@@ -272,7 +272,7 @@ class StartPage(QScrollArea):
         for name, layer in guesses(QgsProject.instance().mapLayers().values()).items():
             box = self._boxes[name]
             if name not in self._touched and (layer is not None or box.currentLayer() is None):
-                box.setLayer(layer)
+                show_layer(box, layer)
         if self._file.filePath() == self._offered:
             self._offered = str(free_path(self._boxes["predicted"].currentLayer()))
             self._file.setFilePath(self._offered)

@@ -87,6 +87,7 @@ class TestTakeIn:
         dialog = adapt.TakeInDialog(review)
         qtbot.addWidget(dialog)
         assert dialog.predicted.currentLayer() is detection and dialog.predicted.count() == 1
+        assert dialog.probability.currentText() == "as before"
         dialog.probability.setLayer(raster)
         job, told = dialog.job()
         assert told == "" and (job.session, job.output) == (str(review.path), str(review.path))

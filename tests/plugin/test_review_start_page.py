@@ -94,6 +94,13 @@ class TestGuesses:
         raster("band", tmp_path, 1)
         assert chosen(page) == {"predicted": "layer 7", "manual": None, "imagery": None, "probability": None, "dem": None}
 
+    def test_what_is_left_empty_says_so(self, made, tmp_path):
+        polygons("layer 7", tmp_path)
+        raster("band", tmp_path, 1)
+        page = made()
+        shown = {name: box.currentText() for name, box in page._boxes.items()}
+        assert shown == {"predicted": "layer 7", **dict.fromkeys(("manual", "imagery", "probability", "dem"), "none")}
+
     def test_what_a_person_chose_is_not_guessed_over(self, made, tmp_path):
         page = made()
         first = polygons("layer 7", tmp_path)
