@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from engine import indices, rasters
 from engine.card import ModelCard
 from engine.errors import EngineError
+from jobs import STACK_BANDS
 
 REFLECTANCE = ("red", "green", "blue", "nir")
 NEEDED_BY = {"evi": ("red", "blue", "nir"), "savi": ("red", "nir")}
@@ -70,7 +71,13 @@ def choose_channels(descriptions: Sequence[str | None], card: ModelCard, source:
     if missing:
         there = ", ".join(name or "(no name)" for name in names)
         remedy = "Run Prepare spectral stack on the scene first."
-        if "nir" in missing and {"red", "green", "blue"} <= set(numbers):
+        further = [name for name in missing if name not in STACK_BANDS]
+        if further:
+            remedy = (
+                f"A spectral stack has none of that kind: add {', '.join(further)} to it as {'bands' if len(further) > 1 else 'a band'} of "
+                f"{'these names' if len(further) > 1 else 'this name'}, on its pixels, or choose a model that works without."
+            )
+        elif "nir" in missing and {"red", "green", "blue"} <= set(numbers):
             remedy = "Give a scene with a near-infrared band to Prepare spectral stack, or choose a model that works without."
         raise EngineError(
             "band_missing",

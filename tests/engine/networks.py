@@ -47,9 +47,9 @@ def write_model(folder: Path, network: onnx.ModelProto, **changes: Any) -> Path:
     return folder
 
 
-def pointwise(band: str = "red") -> onnx.ModelProto:
-    """Probability = clip((band - 0.2) * 4, 0, 1), NaN as 0."""
-    return _network(_band_without_nan(band) + _affine("band", 4.0, -0.8, "scaled") + [_clip("scaled")])
+def pointwise(band: str = "red", bands: tuple[str, ...] = STACK_BANDS) -> onnx.ModelProto:
+    """Probability = clip((band - 0.2) * 4, 0, 1), NaN as 0; ``band`` is one of the network's ``bands``."""
+    return _network(_band_without_nan(band, bands) + _affine("band", 4.0, -0.8, "scaled") + [_clip("scaled")], channels=len(bands))
 
 
 def tile_mean() -> onnx.ModelProto:
@@ -98,8 +98,8 @@ def without_probability() -> onnx.ModelProto:
     return _network(_band_without_nan("red") + _affine("band", 1.0, 0.0, "logits"), output="logits")
 
 
-def _band_without_nan(band: str) -> list[onnx.NodeProto]:
-    index = STACK_BANDS.index(band)
+def _band_without_nan(band: str, bands: tuple[str, ...] = STACK_BANDS) -> list[onnx.NodeProto]:
+    index = bands.index(band)
     return [
         helper.make_node("Constant", [], ["index"], value=numpy_helper.from_array(np.array([index]))),
         helper.make_node("Gather", ["stack", "index"], ["one"], axis=1),
@@ -121,9 +121,14 @@ def _clip(source: str) -> onnx.NodeProto:
     return helper.make_node("Clip", [source, "zero", "unity"], ["probability"])
 
 
-def _network(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto] | None = None, output: str = "probability") -> onnx.ModelProto:
+def _network(
+    nodes: list[onnx.NodeProto],
+    constants: list[onnx.TensorProto] | None = None,
+    output: str = "probability",
+    channels: int = len(STACK_BANDS),
+) -> onnx.ModelProto:
     numbers = [numpy_helper.from_array(np.float32(value), name) for name, value in (("zero", 0), ("unity", 1))]
-    stack = helper.make_tensor_value_info("stack", TensorProto.FLOAT, ["batch", len(STACK_BANDS), "rows", "columns"])
+    stack = helper.make_tensor_value_info("stack", TensorProto.FLOAT, ["batch", channels, "rows", "columns"])
     answer = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", 1, "rows_out", "columns_out"])
     graph = helper.make_graph(nodes, "known", [stack], [answer], [*numbers, *(constants or [])])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

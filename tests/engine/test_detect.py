@@ -22,9 +22,9 @@ from engine.errors import Cancelled, EngineError
 from engine.reporting import SilentReporter
 from engine.tile_polygons import LAYER, trace_tile
 from engine.vectors import PolygonLayer, read_polygons, write_polygons
-from jobs import DetectJob
+from jobs import STACK_BANDS, DetectJob
 from tests.engine import networks
-from tests.engine.networks import GSD, NORTH_UP, TILE, landscape, write_stack
+from tests.engine.networks import BACKGROUND, GSD, NORTH_UP, TILE, landscape, write_stack
 
 FIELDS = ["tile", "probability_mean", "probability_max", "area_m2", "coverage"]  # what Post-process and styles rely on
 
@@ -498,6 +498,44 @@ def test_missing_band_is_named_with_those_there_are(tmp_path, model):
     assert error.code == "band_missing"
     assert "blue" in error.text
     assert "red, green, nir" in error.text
+
+
+def test_a_model_of_some_bands_takes_those_of_the_stack(tmp_path):
+    model = networks.write_model(tmp_path / "model", networks.pointwise("nir", ("nir", "red")), bands=["nir", "red"])
+    names = ("blue", "green", "red", "nir")
+    write_stack(tmp_path / "stack.tif", landscape(TILE, TILE), names=names, others=BACKGROUND)
+    with rasterio.open(tmp_path / "stack.tif", "r+") as dataset:
+        dataset.write(landscape(TILE, TILE, (5, 7, 4, 6)), 4)
+        dataset.write(np.full((TILE, TILE), np.nan, np.float32), 2)
+    assert detect(job_for(tmp_path, model), SilentReporter())["count"] == 1
+    assert polygons(tmp_path).geometries[0].equals(box(5, 7, 4, 6))
+
+
+def test_a_model_of_true_colours_says_nothing_of_near_infrared(tmp_path):
+    model = networks.write_model(tmp_path / "model", networks.pointwise("red", STACK_BANDS[:3]), bands=STACK_BANDS[:3], nir="required")
+    write_stack(tmp_path / "stack.tif", landscape(TILE, TILE, (5, 7, 4, 6)), names=STACK_BANDS[:3])
+    reporter = SilentReporter()
+    assert detect(job_for(tmp_path, model), reporter)["count"] == 1
+    assert not any("near-infrared" in text for text in reporter.infos)
+
+
+def test_a_model_of_more_bands_than_a_stack_has_finds_them_by_name(tmp_path):
+    bands = ("red", "slope", "coherence")
+    model = networks.write_model(tmp_path / "model", networks.pointwise("slope", bands), bands=bands)
+    write_stack(tmp_path / "stack.tif", landscape(TILE, TILE, (5, 7, 4, 6)), names=("slope", *STACK_BANDS, "coherence"))
+    assert detect(job_for(tmp_path, model), SilentReporter())["count"] == 1
+
+
+@pytest.mark.parametrize(("further", "text"), [(("slope",), "add slope"), (("slope", "coherence"), "add slope, coherence")])
+def test_bands_that_a_stack_lacks_are_named(tmp_path, further, text):
+    bands = ("red", *further)
+    model = networks.write_model(tmp_path / "model", networks.pointwise("red", bands), bands=bands)
+    write_stack(tmp_path / "stack.tif", landscape(TILE, TILE))
+    error = failure(job_for(tmp_path, model))
+    assert error.code == "band_missing"
+    assert text in error.text
+    assert "red, green, blue, nir, evi, savi" in error.text
+    assert "Prepare" not in error.text
 
 
 def test_bands_without_names_are_sent_to_prepare(tmp_path, model):
