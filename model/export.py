@@ -15,15 +15,14 @@ from torch import Tensor, nn
 
 from engine.card import CARD_FORMAT, ModelCard, read_card
 from engine.outputs import whole_file
-from jobs import STACK_BANDS
-from model.networks import DEDNet
+from model.networks import Network
 
 OPSET = 18
 """onnxruntime's CUDA provider resizes on the processor from opset 19 on in many releases."""
 
 
 class ProbabilityNetwork(nn.Module):
-    """What is exported: stack (N, 6, rows, cols), NaN where not observed -> probability (N, 1, rows, cols), 0-1."""
+    """What is exported: stack (N, bands, rows, cols), NaN where not observed -> probability (N, 1, rows, cols), 0-1."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -33,16 +32,17 @@ class ProbabilityNetwork(nn.Module):
         return torch.sigmoid(self.network(stack))
 
 
-def export_onnx(network: nn.Module, path: Path, metadata: Mapping[str, str], tile: int = 128) -> None:
+def export_onnx(network: Network, path: Path, metadata: Mapping[str, str], tile: int = 128) -> None:
     """Write a network as one ONNX file of opset 18: input ``stack``, output ``probability``, any batch, rows and columns.
 
     Parameters
     ----------
-    network : stack (N, 6, rows, cols) -> logit (N, 1, rows, cols)
+    network : stack (N, bands, rows, cols) -> logit (N, 1, rows, cols)
     metadata : key and value texts for the file's ``metadata_props``
     tile : side of the example that is traced, in pixels
     """
-    example = torch.rand(2, len(STACK_BANDS), tile, tile)
+    bands = len(network.bands)
+    example = torch.rand(2, bands, tile, tile)
     example[:, 3:, :4] = torch.nan
     dynamic = {"stack": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}}
     program = torch.onnx.export(
@@ -57,7 +57,7 @@ def export_onnx(network: nn.Module, path: Path, metadata: Mapping[str, str], til
     )
     assert program is not None
     model = program.model_proto
-    for value, channels in ((model.graph.input[0], len(STACK_BANDS)), (model.graph.output[0], 1)):
+    for value, channels in ((model.graph.input[0], bands), (model.graph.output[0], 1)):
         for dimension, size in zip(value.type.tensor_type.shape.dim, ("batch", channels, "rows", "columns"), strict=True):
             dimension.Clear()
             if isinstance(size, int):
@@ -76,7 +76,7 @@ def export_onnx(network: nn.Module, path: Path, metadata: Mapping[str, str], til
 
 def write_model_folder(
     folder: Path,
-    network: DEDNet,
+    network: Network,
     *,
     title: str,
     version: str,
@@ -100,7 +100,7 @@ def write_model_folder(
     """
     folder.mkdir(parents=True, exist_ok=True)
     properties = {
-        "bands": ",".join(STACK_BANDS),
+        "bands": ",".join(network.bands),
         "gsd_m": f"{gsd_m:g}",
         "tile_px": str(tile_px),
         "overlap": f"{overlap:g}",
@@ -114,7 +114,7 @@ def write_model_folder(
         "title": title,
         "version": version,
         "licence": licence,
-        "bands": list(STACK_BANDS),
+        "bands": list(network.bands),
         "nir": nir,
         "gsd_m": gsd_m,
         "tile_px": tile_px,
@@ -127,7 +127,7 @@ def write_model_folder(
         "normalisation": {
             "kind": "min-max of the training samples, inside the network; not observed = mean of the training samples",
             **{
-                name: dict(zip(STACK_BANDS, [round(value, 5) for value in getattr(normalise, name).flatten().tolist()], strict=True))
+                name: dict(zip(network.bands, [round(value, 5) for value in getattr(normalise, name).flatten().tolist()], strict=True))
                 for name in ("minimum", "maximum", "mean")
             },
         },

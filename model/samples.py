@@ -17,7 +17,7 @@ from engine.outputs import whole_file
 from engine.prepare import spectral_stack
 from engine.sample_chips import TRUE_COLOUR_SATURATION
 from model.augmentation import Array, Augmentation, augmented
-from model.networks.dednet import BandStatistics
+from model.networks.network import BandStatistics
 from model.simulator import LAND_COVER, simulate
 
 LOW_SNOW = 0.1

@@ -31,7 +31,7 @@ from engine.outputs import whole_file  # noqa: E402
 from model import evaluation, samples  # noqa: E402
 from model.augmentation import Augmentation  # noqa: E402
 from model.export import write_model_folder  # noqa: E402
-from model.networks import BandStatistics, DEDNet, create_network  # noqa: E402
+from model.networks import BandStatistics, Network, create_network  # noqa: E402
 from model.training import Training, TrainingSettings  # noqa: E402
 
 log = logging.getLogger("train")
@@ -135,7 +135,7 @@ def simulated(first_seed: int, count: int, arguments: argparse.Namespace) -> lis
     ]
 
 
-def new_network(batches: samples.Batches, folder: Path, arguments: argparse.Namespace) -> DEDNet:
+def new_network(batches: samples.Batches, folder: Path, arguments: argparse.Namespace) -> Network:
     """A network to train: its band statistics (of the first 50 batches) and options are kept beside the checkpoint."""
     path = folder / "network.json"
     if not path.exists():
@@ -155,13 +155,13 @@ def new_network(batches: samples.Batches, folder: Path, arguments: argparse.Name
     return network
 
 
-def described_network(folder: Path, pretrained: bool = False) -> DEDNet:
+def described_network(folder: Path, pretrained: bool = False) -> Network:
     description = json.loads((folder / "network.json").read_text(encoding="utf-8"))
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in description["options"].items()}
     return create_network(NETWORK, BandStatistics(**description["statistics"]), pretrained=pretrained, **options)
 
 
-def trained_network(fold: str, arguments: argparse.Namespace) -> tuple[DEDNet, dict[str, Any]]:
+def trained_network(fold: str, arguments: argparse.Namespace) -> tuple[Network, dict[str, Any]]:
     """The averaged network of a training, and how far it went."""
     folder = arguments.work / fold
     network = described_network(folder)

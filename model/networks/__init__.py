@@ -1,4 +1,7 @@
-"""Networks by name. A name stands for a network and its options; any option can be overridden."""
+"""Networks by name. A name stands for a family and its options; any option can be overridden.
+
+A family is a subclass of :class:`Network` in a file of its own, listed in ``FAMILIES``; its ``variants`` are the names.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,50 @@ from typing import Any
 
 import torch
 
-from model.networks.dednet import BandStatistics, DEDNet, DEDNetOptions
+from model.networks.cdnet import CDNet as CDNet
+from model.networks.dednet import DEDNet as DEDNet
+from model.networks.network import BandStatistics as BandStatistics
+from model.networks.network import Network as Network
 
-NETWORKS: dict[str, DEDNetOptions] = {
-    "dednet-hrnet-w48": DEDNetOptions(backbone="hrnet_w48"),
-    "dednet-hrnet-w32": DEDNetOptions(backbone="hrnet_w32"),
-    "dednet-hrnet-w18": DEDNetOptions(backbone="hrnet_w18"),
-    "dednet-compact": DEDNetOptions(
-        backbone="efficientnet_lite0",
-        output_stride=8,
-        input_batch_norm=True,
-        atrous_rates=(2, 4, 6),
-        aspp_width=128,
-        low_width=32,
-        decoder_width=96,
-    ),
-}
+FAMILIES: tuple[type[Any], ...] = (DEDNet, CDNet)
+NETWORKS: dict[str, tuple[type[Any], Any]] = {name: (family, options) for family in FAMILIES for name, options in family.variants.items()}
+"""Name -> family and options."""
 
 
 def create_network(
-    name: str, statistics: BandStatistics, *, pretrained: bool = False, weights: str | Path | None = None, **options: Any
-) -> DEDNet:
+    name: str, statistics: BandStatistics, *, pretrained: bool | str | Path = False, weights: str | Path | None = None, **options: Any
+) -> Network:
     """A network by name.
 
     Parameters
     ----------
     name : one of ``NETWORKS``
-    statistics : minimum, maximum and mean per band of the training samples
-    pretrained : start from the backbone's ImageNet weights (HRNets: needs the internet)
+    statistics : minimum, maximum and mean of the training samples, for each band of the network
+    pretrained : start from the backbone's ImageNet weights: True from timm's hub (needs the internet) or an installed
+        package, or the file that holds them, named as in timm
     weights : file with a state of the whole network, as training writes it; read without running any code in it
-    **options : fields of DEDNetOptions that differ from the named network's
+    **options : fields of the family's options that differ from the named network's
 
     Raises
     ------
     ValueError
         for an unknown name, or an option that is impossible.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
-    network = DEDNet(dataclasses.replace(NETWORKS[name], **options), statistics, pretrained and weights is None)
+    family, named = find_network(name)
+    network: Network = family(dataclasses.replace(named, **options), statistics, False if weights is not None else pretrained)
     if weights is not None:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return network
+
+
+def find_network(name: str) -> tuple[type[Any], Any]:
+    """Family and options of a name.
+
+    Raises
+    ------
+    ValueError
+        for an unknown one.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
+    return NETWORKS[name]

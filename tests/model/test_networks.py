@@ -12,8 +12,11 @@ from torch import nn
 from torch.nn import functional
 
 from model.networks import BandStatistics, create_network
-from model.networks.backbones import create_backbone, efficientnet_lite0_imagenet, timm_names
-from model.networks.dednet import AtrousPooling, DEDNetOptions, FusionBlock, MinMaxNormalisation
+from model.networks.backbones import create_backbone
+from model.networks.backbones.efficientnet import efficientnet_lite0_imagenet, timm_names
+from model.networks.dednet import DEDNetOptions, FusionBlock
+from model.networks.deeplab import AtrousPooling
+from model.networks.network import MinMaxNormalisation
 
 STATISTICS = BandStatistics((0.0,) * 6, (1.0,) * 6, (0.25,) * 6)
 
@@ -141,7 +144,7 @@ def test_impossible_options_are_refused(options: dict, text: str) -> None:
 
 def test_unknown_network_is_refused_with_the_known_names() -> None:
     with pytest.raises(ValueError, match="dednet-compact"):
-        create_network("unet", STATISTICS)
+        create_network("no-such-network", STATISTICS)
 
 
 def test_weights_from_a_local_file(tmp_path) -> None:
