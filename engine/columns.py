@@ -81,6 +81,20 @@ def writable(values: Column) -> Column:
     return texts(values)
 
 
+def of_type(values: Column, like: Column | None) -> Column:
+    """Values (n,) in the type of another column of numbers where that holds them all, else as :func:`writable` has them."""
+    if like is not None and like.dtype.kind in "iufb":
+        known = ~is_null(values)
+        filled = np.where(known, values, 0)
+        try:
+            typed = filled.astype(like.dtype)
+        except (TypeError, ValueError):
+            return writable(values)
+        if like.dtype.kind == "f" or (typed == filled).all():
+            return np.ma.array(typed, mask=~known)
+    return writable(values)
+
+
 def some(values: Iterable[Any]) -> str:
     """The first few of the different values, for a message."""
     different = list(dict.fromkeys(values))

@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from engine.columns import Column, column_of, numbers, stacked, texts
+from engine.columns import Column, column_of, numbers, of_type, stacked, texts
 from engine.errors import EngineError
 from engine.local_maps import keeps_its_area, on_one_map
 from engine.matching import overlaps, pair_iou
@@ -431,11 +431,11 @@ def _merged(sides: Sequence[_Side], results: Sequence[_Result], job: MergeReview
         fields["uid"][index] = result.uid
         for name, value in result.values.items():
             fields[name][index] = value
-    fields = {name: _like(column, first.outlines.fields.get(name)) for name, column in fields.items()}
+    fields = {name: of_type(column, first.outlines.fields.get(name)) for name, column in fields.items()}
     layers[OUTLINES] = PolygonLayer(everything.geometries[rows], first.crs, fields)
     layers[RESTRICTED] = _restricted(results, first)
     layers[TILES] = _tiles([side.session.layers[TILES] for side in sides])
-    settings = dict(first.settings)
+    settings = {name: value for name, value in first.settings.items() if name != "discarded"}  # commands have other numbers now
     for name in PATHS:
         if settings.get(name) and (there := found_path(settings[name], job.sessions[0])):
             settings[name] = stored_path(there, job.output)
@@ -472,7 +472,7 @@ def _as_they_came(sides: Sequence[_Side]) -> tuple[dict[str, PolygonLayer], list
     for name, parts in pieces.items():
         together = stacked(parts)
         like = parts[0].fields
-        layers[name] = replace(together, fields={field: _like(column, like.get(field)) for field, column in together.fields.items()})
+        layers[name] = replace(together, fields={field: of_type(column, like.get(field)) for field, column in together.fields.items()})
     return layers, numbering
 
 
@@ -496,7 +496,7 @@ def _restricted(results: Sequence[_Result], first: Session) -> PolygonLayer:
     if not parts:
         return PolygonLayer(nothing.geometries[:0], nothing.crs, {name: column[:0] for name, column in nothing.fields.items()})
     together = stacked(parts)
-    return replace(together, fields={name: _like(column, nothing.fields.get(name)) for name, column in together.fields.items()})
+    return replace(together, fields={name: of_type(column, nothing.fields.get(name)) for name, column in together.fields.items()})
 
 
 def _tiles(layers: Sequence[PolygonLayer]) -> PolygonLayer:
@@ -545,16 +545,6 @@ def _journal(journals: Sequence[Sequence[JournalRow]]) -> list[JournalRow]:
         for entry in entries
     ]
     return [{**entry, "id": number} for number, entry in enumerate(rows, 1)]
-
-
-def _like(column: Column, like: Column | None) -> Column:
-    """Values (n,) as numbers where those of another column are."""
-    if like is None or like.dtype.kind not in "fiu":
-        return column
-    values = numbers(column)
-    if like.dtype.kind == "f":
-        return values
-    return np.ma.array(np.nan_to_num(values).astype(like.dtype), mask=np.isnan(values))
 
 
 def _plain(value: Any) -> Any:

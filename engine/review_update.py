@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from engine.columns import Column, column_of, is_null, numbers, objects, stacked, texts, where, writable
+from engine.columns import Column, column_of, is_null, numbers, objects, of_type, stacked, texts, where
 from engine.errors import EngineError
 from engine.local_maps import on_one_map
 from engine.matching import match_objects, overlaps
@@ -284,7 +284,7 @@ def _merged(
     told = (partner < 0) & (source != "added")
     _tell(fields, told, source, ground, inputs, relations, reporter)
     stays = np.append(kept, np.ones(len(new), dtype=bool))
-    outlines = PolygonLayer(np.concatenate([geometries, proposals.geometries[new]]), old.crs, fields)
+    queued = where(PolygonLayer(np.concatenate([geometries, proposals.geometries[new]]), old.crs, fields), stays)
     lost = set(uid[~kept])
     restricted = session.layers[RESTRICTED]
     of_lost = np.array([name in lost for name in texts(restricted.fields["uid"])], dtype=bool)
@@ -294,7 +294,7 @@ def _merged(
         reporter.info(f"{to_check} restricted outlines belong to outlines that have moved; they stay as they were. Check them.")
     layers = {
         **session.layers,
-        OUTLINES: _as_before(where(outlines, stays), old),
+        OUTLINES: replace(queued, fields={name: of_type(column, old.fields.get(name)) for name, column in queued.fields.items()}),
         RESTRICTED: where(restricted, ~of_lost),
         PREDICTED: as_it_came(inputs.predicted, inputs.predicted_names, relations.predicted_component),
         REFERENCE: reference_layer(inputs.manual, inputs.manual_names, relations, session.crs),
@@ -368,25 +368,6 @@ def _tell(
     }
     for name in FIGURES:
         fields[name][rows] = numbers_of[name][rows]
-
-
-def _as_before(layer: PolygonLayer, old: PolygonLayer) -> PolygonLayer:
-    """A layer with columns of the types that they had before, where those hold all values."""
-    fields: dict[str, Column] = {}
-    for name, column in layer.fields.items():
-        before = old.fields.get(name)
-        if before is not None and before.dtype.kind in "iufb":
-            known = ~is_null(column)
-            values = np.where(known, column, 0)
-            try:
-                fields[name] = np.ma.array(values.astype(before.dtype), mask=~known)
-            except (TypeError, ValueError):
-                pass
-            else:
-                if (np.ma.getdata(fields[name]) == values).all() or before.dtype.kind == "f":
-                    continue
-        fields[name] = writable(column)
-    return replace(layer, fields=fields)
 
 
 def _is_same(one: PolygonLayer, other: PolygonLayer) -> bool:

@@ -116,6 +116,16 @@ class TestSettled:
         session, _ = merge(*(copies[number] for number in order))
         assert rows_of(session)["a"]["status"] == "accepted" and [row["undone"] for row in session.journal] == [0]
 
+    def test_a_field_of_numbers_here_and_of_texts_there(self, start, merge):
+        ada, bo = two(start)
+        for row in ada.rows[OUTLINES]:
+            row["note"] = 7
+        ada.do("Ada", "accept", "a", status="accepted")
+        bo.outline("b")["note"] = "steep"
+        bo.do("Bo", "accept", "b", status="accepted")
+        rows = rows_of(merge(ada, bo)[0])
+        assert (rows["a"]["note"], rows["b"]["note"]) == ("7", "steep")
+
     def test_attributes_of_both_come_together(self, start, merge):
         ada, bo = two(start)
         ada.do("Ada", "accept", "a", at=EARLY, status="accepted")
@@ -399,8 +409,9 @@ class TestRefused:
 def test_files_that_the_session_names_are_found_from_the_new_place(start, tmp_path):
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / "predicted.gpkg").touch()
-    start.settings |= {"predicted": "/elsewhere/predicted.gpkg|predicted.gpkg", "dem": "|dem.tif"}
+    start.settings |= {"predicted": "/elsewhere/predicted.gpkg|predicted.gpkg", "dem": "|dem.tif", "discarded": '{"outlines": [1]}'}
     paths = (start.write(tmp_path / "ada" / "review.gpkg"), start.copy("Bo 1").write(tmp_path / "review.gpkg"))
     merge_reviews(MergeReviewsJob(paths, str(tmp_path / "merged.gpkg")), SilentReporter())
     settings = read(str(tmp_path / "merged.gpkg")).settings
     assert settings["predicted"] == f"{tmp_path}/ada/predicted.gpkg|ada/predicted.gpkg" and settings["dem"] == "|dem.tif"
+    assert "discarded" not in settings  # its commands have other numbers in the merged journal
