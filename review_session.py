@@ -160,6 +160,7 @@ SETTING_KEYS = (
     "dem",
     "operator",
     "current",  # uid of the outline that was looked at last
+    "discarded",  # commands, by layer, that the person discarded the last time: a JSON object, offered when the session is opened next
     "sliver",
     "tile_size",
 )

@@ -104,6 +104,10 @@ class ReviewDock(QgsDockWidget):
         self.start_page.remember(path)
         if not review.current and len(review.queue):
             review.show(review.queue.uid_at(0))
+        if review.discarded:
+            count = len({number for numbers in review.discarded.values() for number in numbers})
+            text = tr("{} edits were discarded when the session was open last.").format(count)
+            self._say_with_button(text, tr("Bring them back"), self.commands["redo"].trigger)
         if review.inputs_changed:  # after what the review itself has to say about it
             QTimer.singleShot(0, self._offer_to_update)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections import Counter
@@ -373,7 +374,7 @@ class Review(QObject):
         self._step(_last_entry, max, lambda stack: stack.undo())
 
     def redo(self) -> None:
-        """Do again what was undone last; else bring back what was discarded when QGIS asked whether to save."""
+        """Do again what was undone last; else bring back what was discarded when QGIS asked whether to save, now or the last time."""
         if self.discarded and not self._tops(_next_entry):
             self._bring_back()
             return
@@ -393,6 +394,7 @@ class Review(QObject):
 
     def _bring_back(self) -> None:
         discarded, self.discarded = self.discarded, {}
+        self._note_discarded()
         for name, numbers in discarded.items():
             self._write(partial(self._journal.set_undone, numbers, name, False))
         first = min(min(numbers) for numbers in discarded.values())
@@ -400,6 +402,11 @@ class Review(QObject):
         changes = self._journal.unsaved()
         self._replay(changes)
         self.changed.emit(list(dict.fromkeys(change.uid for change in changes)))
+
+    def _note_discarded(self) -> None:
+        """For the next time that the session is opened."""
+        text = json.dumps(self.discarded) if self.discarded else ""
+        self._write(lambda: self._journal.set_setting("discarded", text))
 
     # its end
 
@@ -489,6 +496,9 @@ class Review(QObject):
                 self._load_layers()
             self._load_queue()
             unsaved = self._journal.unsaved()
+            self.discarded = json.loads(self.settings.pop("discarded", "") or "{}")
+            if self.discarded:
+                self._journal.set_setting("discarded", "")  # offered once
         except JournalError as error:
             raise ReviewError(tr("{} cannot be opened as a session: {}").format(self.path, error)) from error
         for layer in (self.outlines, self.restricted):
@@ -624,8 +634,11 @@ class Review(QObject):
     def _replay(self, changes: list[Change]) -> None:
         """Make edits again that the journal has and the layers in the file have not; to make them once more changes nothing."""
         goals: dict[tuple[str, str], State | None] = {}
+        made = set()
         for change in changes:
             target = (change.layer, change.uid)
+            if change.before is None:
+                made.add(target)
             if change.after is None:
                 goals[target] = None
                 continue
@@ -646,7 +659,8 @@ class Review(QObject):
                     if fid is not None:
                         layer.deleteFeature(fid)
                 elif fid is None:
-                    layer.addFeature(self._made(layer, {**state, OUTLINE_FIELD: uid}))
+                    if (where, uid) in made:  # else an update of the session took it away
+                        layer.addFeature(self._made(layer, {**state, OUTLINE_FIELD: uid}))
                 else:
                     if state.get(GEOMETRY):
                         layer.changeGeometry(fid, geometry_of(state[GEOMETRY]), skipDefaultValue=True)
@@ -726,7 +740,8 @@ class Review(QObject):
                     return
                 words = tr("Editing of {} is on again: a review needs it. Close the review to end it.").format(layer.name())
                 if self.discarded:
-                    words += " " + tr("Redo brings back what was discarded, until the review is closed.")
+                    self._note_discarded()
+                    words += " " + tr("Redo brings back what was discarded.")
                 self.said.emit(words, Qgis.MessageLevel.Info)
         self.changed.emit([])
 

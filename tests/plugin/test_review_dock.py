@@ -230,6 +230,18 @@ class TestSessions:
         project.clear()
         assert opened.review is None
 
+    def test_what_was_discarded_is_offered(self, opened, path, interface, qtbot):
+        uid = opened.review.current
+        do(opened, "accept")
+        opened.review.outlines.rollBack()
+        qtbot.waitUntil(opened.review.outlines.isEditable)
+        opened.close_session()
+        interface.messageBar().clearWidgets()
+        opened.open_session(path)
+        button = next(one for item in interface.messageBar().items() for one in item.findChildren(QPushButton) if "Bring" in one.text())
+        button.click()
+        assert status(opened, uid) == "accepted"
+
     def test_nothing_of_it_stays_with_the_map(self, dock, path, interface):
         def ours():
             names = (child.metaObject().className() for child in interface.mapCanvas().findChildren(QObject))

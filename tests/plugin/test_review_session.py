@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from osgeo import gdal
 from qgis.core import (
     NULL,
     Qgis,
@@ -624,6 +625,47 @@ def test_person_discards_or_saves_by_qgis(review: Any) -> None:
     assert queue_agrees(review)
     review.accept([second])
     assert review.queue.get(second)["status"] == "accepted"
+
+
+def test_what_was_discarded_is_offered_once_when_the_session_is_opened_again(review: Any, open_review: Callable[..., Any]) -> None:
+    first, second = (review.queue.uid_at(position) for position in range(2))
+    review.accept([first])
+    review.reject([second], "snow")
+    assert review.outlines.rollBack()
+    QgsApplication.processEvents()
+    review.set_comment(first, "later")
+    path = review.path
+    review.close()
+    again = open_review(path)
+    assert (again.queue.get(first)["status"], again.discarded) == ("unreviewed", {"outlines": [1, 2]})
+    again.redo()
+    assert [again.queue.get(uid)["status"] for uid in (first, second)] == ["accepted", "rejected"]
+    assert again.queue.get(first)["comment"] == "later" and again.redo_text() == ""
+    again.reject([first], "snow")
+    assert again.outlines.rollBack()
+    QgsApplication.processEvents()
+    again.close()
+    for offered in (True, False):
+        again = open_review(path)
+        assert bool(again.discarded) is offered and again.queue.get(first)["status"] == "accepted"
+        again.close()
+
+
+def test_discarded_edits_of_an_outline_that_an_update_took_away(review: Any, open_review: Callable[..., Any]) -> None:
+    first, second = (review.queue.uid_at(position) for position in range(2))
+    review.accept([first, second])
+    review.set_outline(first, NEW, "edit")
+    assert review.outlines.rollBack()
+    QgsApplication.processEvents()
+    path, fid = review.path, review.feature(first).id()
+    review.close()
+    file = gdal.OpenEx(str(path), gdal.OF_VECTOR | gdal.OF_UPDATE)
+    file.GetLayerByName("outlines").DeleteFeature(fid)
+    del file
+    again = open_review(path)
+    again.redo()
+    assert first not in again.queue and again.queue.get(second)["status"] == "accepted"
+    assert queue_agrees(again)
 
 
 # accidents
