@@ -768,6 +768,7 @@ class Review(QObject):
         amends = {} if self._joined else self._amends(touches, name)
         seconds: float | None = self._seconds()
         at, changes = _now(), []
+        gone = [self._uid_of(touch, name) for touch in touches if touch.after is None]
         for touch in touches:
             if touch.fid in self._told:
                 continue
@@ -775,7 +776,7 @@ class Review(QObject):
             shapes = [(state or {}).get(GEOMETRY) for state in (touch.before, touch.after)]
             changes.append(
                 Change(
-                    number, at, self.operator, self._run, name, uid, self._action_of(touch, name), seconds,
+                    number, at, self.operator, self._run, name, uid, self._action_of(touch, name, gone), seconds,
                     _attributes(touch.before), _attributes(touch.after), *shapes,
                 )
             )  # fmt: skip
@@ -868,22 +869,34 @@ class Review(QObject):
     def _due_to(self, touch: Touch, touches: list[Touch]) -> dict[str, Any]:
         """Attributes of an outline that a tool or another plugin made: a part of one that changed in the same command, or a new one."""
         part = geometry_of(touch.after[GEOMETRY])
+        merged = {}
         for other in touches:
             if other.before is not None and other.after is not None and GEOMETRY in other.after:
                 before = geometry_of(other.before[GEOMETRY])
                 if part.intersection(before).area() > 0.5 * part.area():
                     return {"parent": self._uids[form.OUTLINES][other.fid], "status": "edited", "reviewer": self.operator}
+            if other.after is None and other.before.get(GEOMETRY):
+                before = geometry_of(other.before[GEOMETRY])
+                if part.intersection(before).area() > 0.5 * before.area():
+                    merged[before.area()] = other.before
+        if merged:
+            largest = merged[max(merged)]
+            kept = {name: largest.get(name) for name in REVIEW_NAMES if name not in (OUTLINE_FIELD, "reviewed_at")}
+            status = "added" if all(one["status"] == "added" for one in merged.values()) else "edited"
+            return {**kept, "parent": largest[OUTLINE_FIELD], "status": status, "reason": None, "conflict": None, "reviewer": self.operator}
         measured = dict.fromkeys(("component", "parent", "conflict", "change", "priority", "merge_suspect", "probability"))
         measured.update(dict.fromkeys(("iou", "area_deviation", "boundary_distance_m", "reason", "source_id")))
         return {"source": "added", "relation": "added", "status": "added", "reviewer": self.operator, **measured}
 
-    def _action_of(self, touch: Touch, name: str) -> str:
+    def _action_of(self, touch: Touch, name: str, gone: list[str]) -> str:
+        """For the journal; ``gone`` went with the same command, as those do that become one outline."""
         if self._action:
             return self._action
         if name == form.RESTRICTED:
             return "restricted"
         if touch.before is None:
-            return "split" if touch.after.get("parent") else "add"
+            parent = touch.after.get("parent")
+            return "edit" if parent in gone else "split" if parent else "add"
         if touch.after is None:
             return "delete"
         return "edit" if GEOMETRY in touch.after or self._joined else "attributes"
@@ -926,7 +939,7 @@ class Review(QObject):
         if not self._joined:
             self.changed.emit(uids)
             if self.current and self.current not in self.queue:
-                self.show("")
+                self.show(next((uid for uid in uids if uid in self.queue), ""))  # what it became one with, or was a part of
 
     def _write(self, do: Any) -> None:
         """Write to the journal now; what cannot be written is kept and tried again."""

@@ -510,6 +510,28 @@ def test_native_merge(review: Any) -> None:
     assert queue_agrees(review)
 
 
+def test_merge_selected_features(review: Any) -> None:
+    """As QGIS's dialog does it: the selected ones go, and one comes with what the dialog says."""
+    first, second = of_case(review, 5)
+    layer, before = review.outlines, picture(review)
+    review.show(second)
+    features = [review.feature(uid) for uid in (first, second)]
+    union = QgsGeometry.unaryUnion([feature.geometry() for feature in features])
+    none, fids = -(2**63), [feature.id() for feature in features]
+    merged, _why = QgsVectorLayerEditUtils(layer).mergeFeatures(none, fids, [NULL] * layer.fields().count(), union)
+    assert merged and review.queue.total == 15
+    own = review.queue.get(review.current)
+    assert (own["status"], own["source"], own["relation"]) == ("edited", "predicted", "1-n")
+    feature = review.feature(review.current)
+    assert feature["parent"] in (first, second) and feature["component"] == features[0]["component"]
+    assert {row[1:3] for row in journal(review.path)} == {("delete", first), ("delete", second), ("edit", review.current)}
+    assert review.predicted_ground(review.current).area() == pytest.approx(union.area())
+    layer.undoStack().undo()
+    QgsApplication.processEvents()
+    assert picture(review) == before and review.current in (first, second)
+    assert queue_agrees(review)
+
+
 def test_native_drawing_and_paste(review: Any) -> None:
     layer = review.outlines
     drawn = QgsVectorLayerUtils.createFeature(layer, NEW, {}, layer.createExpressionContext())
