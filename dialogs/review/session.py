@@ -867,7 +867,7 @@ class Review(QObject):
         return amends
 
     def _due_to(self, touch: Touch, touches: list[Touch]) -> dict[str, Any]:
-        """Attributes of an outline that a tool or another plugin made: a part of one that changed in the same command, or a new one."""
+        """Attributes of an outline that a tool or plugin made: a part of one that changed in the same command, several in one, or new."""
         part = geometry_of(touch.after[GEOMETRY])
         merged = {}
         for other in touches:
