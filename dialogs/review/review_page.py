@@ -353,9 +353,7 @@ class ReviewPage(QWidget):
         uid = self._review.current
         if self._review.restricted_outline(uid).isEmpty():
             self._review.set_restricted(uid, self._review.outline(uid))
-            self.said.emit(
-                tr("The restricted outline starts as the extended one: move its front and margins inwards."), Qgis.MessageLevel.Info
-            )
+            self.said.emit(tr("It begins as the extended outline: move its front and margins inwards."), Qgis.MessageLevel.Info)
         self._review.edit_restricted(True)
         self._start_native(self._review.restricted, self._interface.actionVertexToolActiveLayer())
 
@@ -396,7 +394,9 @@ class ReviewPage(QWidget):
     def _open_group(self, name: str) -> None:
         self._groups[name].setCollapsed(False)
         QApplication.processEvents()  # the group has its place only after that
+        bar = self._scroll.verticalScrollBar()
         self._scroll.ensureWidgetVisible(self._groups[name])
+        bar.setValue(min(bar.value(), self._groups[name].y()))  # what does not fit is cut off below
 
     def _follow(self, *_: Any) -> None:
         """Which commands can be used now."""

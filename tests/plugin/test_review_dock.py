@@ -125,6 +125,14 @@ class TestSessions:
         dock.page._groups["level"].setCollapsed(True)
         qtbot.waitUntil(lambda: table.height() == before)
 
+    def test_a_group_that_is_opened_is_seen_from_its_title_on(self, dock, window, path, qtbot):
+        window.resize(1200, 600)
+        dock.open_session(path)
+        do(dock, "attributes")
+        page = dock.page
+        group, bar = page._groups["attributes"], page._scroll.verticalScrollBar()
+        assert group.height() > page._scroll.height() and bar.value() == group.y()
+
     def test_another_one_closes_the_first(self, dock, path, tmp_path):
         (tmp_path / "other").mkdir()
         other = make_review(tmp_path / "other")
@@ -349,6 +357,13 @@ class TestDecisions:
         do(opened, "accept")
         assert opened.review.current == uid
 
+    def test_who_rejects_is_asked_for_the_reason(self, opened, window, qtbot):
+        uid = opened.review.current
+        do(opened, "reject")
+        assert status(opened, uid) == "unreviewed" and QApplication.activePopupWidget() is opened.commands.reasons
+        qtbot.keyClick(opened.commands.reasons, Qt.Key.Key_7)
+        assert opened.review.queue.get(uid)["reason"] == "shadow"
+
     def test_all_selected_ones_at_once(self, opened, interface):
         opened.page.queue_view.table.selectAll()
         do(opened, "accept")
@@ -361,13 +376,6 @@ class TestDecisions:
         first = opened.review.current
         do(opened, "next")
         assert opened.review.current == opened.review.queue.uid_at(1)
-    def test_who_rejects_is_asked_for_the_reason(self, opened, window, qtbot):
-        uid = opened.review.current
-        do(opened, "reject")
-        assert status(opened, uid) == "unreviewed" and QApplication.activePopupWidget() is opened.commands.reasons
-        qtbot.keyClick(opened.commands.reasons, Qt.Key.Key_7)
-        assert opened.review.queue.get(uid)["reason"] == "shadow"
-
         do(opened, "previous")
         do(opened, "previous")
         assert opened.review.current == opened.review.queue.uid_at(15) != first
@@ -571,6 +579,13 @@ class TestLooking:
         do(opened, "compare")
         assert opened.page._map.comparison == "reference"
 
+    def test_back_to_the_outline(self, opened, interface):
+        canvas = interface.mapCanvas()
+        there = canvas.center()
+        canvas.setCenter(QgsPointXY(there.x() + 5000, there.y()))
+        do(opened, "here")
+        assert canvas.center().compare(there, 1)
+
     def test_google_earth(self, opened, module, monkeypatch):
         shown = []
         monkeypatch.setattr(module("dialogs.review.review_page"), "open_in_google_earth", shown.append)
@@ -583,13 +598,6 @@ class TestLooking:
     def test_the_keyboard_reaches_every_part(self, opened, window, qtbot, name, target):
         do(opened, name)
         qtbot.waitUntil(lambda: getattr(opened.page, target).isAncestorOf(QApplication.focusWidget()), timeout=SLOWEST_MS)
-    def test_back_to_the_outline(self, opened, interface):
-        canvas = interface.mapCanvas()
-        there = canvas.center()
-        canvas.setCenter(QgsPointXY(there.x() + 5000, there.y()))
-        do(opened, "here")
-        assert canvas.center().compare(there, 1)
-
 
     def test_tiles(self, opened):
         do(opened, "tile")
@@ -610,7 +618,8 @@ class TestLooking:
         assert opened.width() <= 300 and inside.minimumSizeHint().width() <= opened.page._scroll.viewport().width()
 
     def test_splitter_is_remembered(self, opened, window, path):
-        opened.page._splitter.setSizes([100, 500])
+        QApplication.processEvents()  # the page has its size, and its groups are closed
+        opened.page._splitter.setSizes([200, 300])
         sizes = opened.page._splitter.sizes()
         opened.close_session()
         opened.open_session(path)
