@@ -26,7 +26,8 @@ def test_the_guide_has_every_key(commands):
 
 
 def test_the_guide_has_every_reason():
-    assert ", ".join(f"`{number}` {reason}" for number, reason in enumerate(form.REASONS, start=1)) in GUIDE.read_text(encoding="utf-8")
+    text = " ".join(GUIDE.read_text(encoding="utf-8").split())
+    assert ", ".join(f"`{number}` {reason}" for number, reason in enumerate(form.REASONS, start=1)) in text
 
 
 def test_the_help_page_names_keys_that_there_are(commands):
