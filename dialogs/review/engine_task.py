@@ -26,7 +26,7 @@ class _TaskFeedback(QgsProcessingFeedback):
 
 
 class EngineTask(QgsTask):
-    """A job that the engine carries out; the task manager shows its progress and can cancel it.
+    """A job that the engine carries out for what is looked at; the task manager shows its progress and can cancel it.
 
     Exactly one of the two is called in the main thread when it has ended: ``on_result`` with the job's result and the engine's
     warnings, or ``on_failure`` with the engine's text; neither after it was cancelled.
@@ -39,7 +39,7 @@ class EngineTask(QgsTask):
         on_result: Callable[[dict[str, Any], list[str]], None],
         on_failure: Callable[[str], None],
     ) -> None:
-        super().__init__(description, QgsTask.Flag.CanCancel)
+        super().__init__(description, QgsTask.Flag.CanCancel | QgsTask.Flag.CancelWithoutPrompt)  # QGIS closes without asking about it
         self._job, self._on_result, self._on_failure = job, on_result, on_failure
         self._feedback = _TaskFeedback(self)
         self._result: dict[str, Any] | None = None

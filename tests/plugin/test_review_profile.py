@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProfilePoint,
     QgsProject,
     QgsRasterLayer,
+    QgsTask,
 )
 from qgis.gui import QgsDockWidget, QgsMapCanvas
 from qgis.PyQt.QtCore import QObject
@@ -155,6 +156,12 @@ def test_who_goes_on_to_the_next_outline_cancels_the_search(view, review, qtbot,
     review.show(uid_of(review, 2))
     qtbot.waitUntil(lambda: len(tasks) == 2)
     assert tasks[0].is_cancelled and not tasks[1].is_cancelled
+
+
+def test_who_leaves_qgis_is_not_asked_about_the_search(module):
+    """QGIS asks about every task that does not say otherwise, and waits for the answer."""
+    task = module("dialogs.review.engine_task").EngineTask("", None, None, None)
+    assert task.flags() & QgsTask.Flag.CancelWithoutPrompt and task.flags() & QgsTask.Flag.CanCancel
 
 
 def test_without_an_engine_a_straight_line_that_is_called_so(view, review, qtbot, tasks):
