@@ -36,6 +36,7 @@ BOUNDARIES = ("tiles", "probability")
 MATCH_RULES = ("intersection", "overlap", "iou")
 ALLOCATIONS = ("proportional", "optimal")
 SAMPLE_RECIPES = ("blocks", "paper", "hu")
+EVALUATED_SPLITS = ("validation", "train", "all")
 STACK_BANDS = ("red", "green", "blue", "nir", "evi", "savi")
 
 
@@ -435,6 +436,35 @@ class SamplesJob:
 
 
 @dataclass(frozen=True)
+class EvaluateNetworkJob:
+    """How well a model marks rock glaciers in samples (a folder of :class:`SamplesJob`) or in chips, pixel by pixel.
+
+    ``model``, ``models_folders``, ``threshold``, ``device`` and ``batch_size`` as in :class:`DetectJob`. ``split``: the side of ``samples``
+    to evaluate on. ``images``, ``masks`` and ``negatives``: folders of chips (.png) instead of ``samples``. ``low_snow``: chips with a
+    smaller share of snow (0-1) get figures of their own. ``json``: all numbers; ``table``: a row for each sample (.csv, .gpkg);
+    ``report``: one HTML page; ``worst``, ``best``: pictures of the twelve samples that went worst and best (.png).
+    """
+
+    command: ClassVar[str] = "evaluate"
+    model: str = ""
+    models_folders: tuple[str, ...] = ()
+    samples: Optional[str] = None
+    split: str = "validation"
+    images: Optional[str] = None
+    masks: Optional[str] = None
+    negatives: Optional[str] = None
+    threshold: Optional[float] = None
+    low_snow: float = 0.1
+    device: str = "auto"
+    batch_size: int = 0
+    json: Optional[str] = None
+    table: Optional[str] = None
+    report: Optional[str] = None
+    worst: Optional[str] = None
+    best: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class ModelsJob:
     """List the installed and the bundled models."""
 
@@ -468,6 +498,7 @@ Job = Union[
     MergeReviewsJob,
     FinishReviewJob,
     SamplesJob,
+    EvaluateNetworkJob,
     ModelsJob,
     DoctorJob,
 ]

@@ -38,8 +38,7 @@ def contact_sheet(samples: SampleSet, path: Path) -> None:
 
     shown = some_of_each(samples.samples, MOST)
     pictures = [_picture(samples, sample) for sample in shown]
-    seen = np.concatenate([image[np.isfinite(image)] for image, _ in pictures])
-    dark, bright = np.percentile(seen, STRETCH) if len(seen) else (0.0, 1.0)
+    colours = stretched([image for image, _ in pictures])
     rows = -(-len(shown) // COLUMNS)
     cell = WIDTH_IN / COLUMNS
     with style():
@@ -47,8 +46,8 @@ def contact_sheet(samples: SampleSet, path: Path) -> None:
         grid = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
         for axes in grid[len(shown) :]:
             axes.set_axis_off()
-        for axes, sample, (image, mask) in zip(grid, shown, pictures, strict=False):
-            _draw(axes, sample, np.clip((image - dark) / max(bright - dark, 1e-6), 0, 1) ** GAMMA, mask)
+        for axes, sample, image, (_, mask) in zip(grid, shown, colours, pictures, strict=False):
+            _draw(axes, sample, image, mask)
         keys = [Line2D([], [], color=COLOUR_OF[name], linewidth=3, label=name) for name in SPLITS]
         keys += [
             Line2D([], [], color=OUTLINE_COLOUR, label="rock glacier"),
@@ -76,19 +75,45 @@ def some_of_each(samples: tuple[Sample, ...], most: int) -> list[Sample]:
 def _picture(samples: SampleSet, sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """True colour (rows, columns, 3) and mask (rows, columns), thinned to what can be seen."""
     image, mask = samples.read(sample)
-    step = -(-max(mask.shape) // LARGEST_SIDE)
+    step = thinning(mask.shape)
     return image[:3, ::step, ::step].transpose(1, 2, 0), mask[::step, ::step]
 
 
-def _draw(axes: Axes, sample: Sample, colours: NDArray[np.floating], mask: NDArray[np.uint8]) -> None:
+def thinning(shape: tuple[int, ...]) -> int:
+    """Every how many-th pixel of a sample can be seen."""
+    return -(-max(shape) // LARGEST_SIDE)
+
+
+def stretched(pictures: list[NDArray[np.float32]]) -> list[NDArray[np.floating]]:
+    """True colours (rows, columns, 3) between 0 and 1, all with the same stretch; NaN where not observed."""
+    seen = np.concatenate([image[np.isfinite(image)] for image in pictures])
+    dark, bright = np.percentile(seen, STRETCH) if len(seen) else (0.0, 1.0)
+    return [np.clip((image - dark) / max(bright - dark, 1e-6), 0, 1) ** GAMMA for image in pictures]
+
+
+def show(axes: Axes, colours: NDArray[np.floating]) -> None:
+    """Draw true colours, light grey where not observed, without ticks."""
     axes.imshow(np.where(np.isfinite(colours), colours, NOTHING), interpolation="nearest")
-    for label, colour, line in ((UNKNOWN, UNKNOWN_COLOUR, "--"), (ROCK_GLACIER, OUTLINE_COLOUR, "-")):
-        inside = (mask == label) & np.isfinite(colours).all(axis=2)
-        if inside.any() and not inside.all() and min(mask.shape) > 1:
-            axes.contour(inside, levels=[0.5], colors="black", linewidths=1.2)
-            axes.contour(inside, levels=[0.5], colors=colour, linewidths=0.7, linestyles=line)
     axes.set_xticks([])
     axes.set_yticks([])
+
+
+def outline(axes: Axes, inside: NDArray[np.bool_], colour: str, line: str = "-") -> None:
+    """Draw the boundary of some pixels (rows, columns) of a picture, on black to be seen on any ground, closed along its edges."""
+    if not inside.any():
+        return
+    limits = axes.axis()
+    rows, columns = (np.arange(-1, size + 1) for size in inside.shape)
+    closed = np.pad(inside, 1)
+    axes.contour(columns, rows, closed, levels=[0.5], colors="black", linewidths=1.2)
+    axes.contour(columns, rows, closed, levels=[0.5], colors=colour, linewidths=0.7, linestyles=line)
+    axes.axis(limits)
+
+
+def _draw(axes: Axes, sample: Sample, colours: NDArray[np.floating], mask: NDArray[np.uint8]) -> None:
+    show(axes, colours)
+    for label, colour, line in ((UNKNOWN, UNKNOWN_COLOUR, "--"), (ROCK_GLACIER, OUTLINE_COLOUR, "-")):
+        outline(axes, (mask == label) & np.isfinite(colours).all(axis=2), colour, line)
     for side in axes.spines.values():
         side.set(visible=True, color=COLOUR_OF[sample.split], linewidth=2)
     axes.set_title(f"{sample.sample.lstrip('0')} {sample.kind}", fontsize=6, pad=2)

@@ -17,6 +17,7 @@ from jobs import (
     ALLOCATIONS,
     BOUNDARIES,
     DEVICES,
+    EVALUATED_SPLITS,
     INVENTORY_FORMS,
     MATCH_RULES,
     PERMAFROST_ACTIONS,
@@ -29,6 +30,7 @@ from jobs import (
     DesignSampleJob,
     DetectJob,
     EstimateAreaJob,
+    EvaluateNetworkJob,
     ExportInventoryJob,
     FallLinesJob,
     FinishReviewJob,
@@ -285,6 +287,28 @@ def _check_samples(job: SamplesJob) -> None:
     _check_ending(job.contact_sheet, (".png",), "the contact sheet is written as")
 
 
+def _check_evaluate(job: EvaluateNetworkJob) -> None:
+    _hold(job, "threshold", job.threshold is None or 0 < job.threshold <= 1, "must be more than 0 and at most 1")
+    _hold(job, "low_snow", 0 <= job.low_snow <= 1, "must be a share between 0 and 1")
+    _hold(job, "split", job.split in EVALUATED_SPLITS, f"must be one of {', '.join(EVALUATED_SPLITS)}")
+    _hold(job, "device", job.device in DEVICES, f"must be one of {', '.join(DEVICES)}")
+    _hold(job, "batch_size", job.batch_size >= 0, "must be a number of tiles, or 0 to let the engine choose")
+    if job.images is None:
+        _hold(job, "samples", bool(job.samples), "must name a folder of training samples; or give images and masks")
+        _hold(job, "masks", job.masks is None, "goes with images: give images too")
+        _hold(job, "negatives", job.negatives is None, "goes with images: give images too")
+    else:
+        _hold(job, "images", not job.samples, "cannot go together with samples: give one or the other")
+        _hold(job, "masks", bool(job.masks), "must name the folder of the masks of the chips")
+    outputs = {name: getattr(job, name) for name in ("json", "table", "report", "worst", "best")}
+    _check_files(str(job.samples or job.images), outputs, job.masks, job.negatives)
+    _check_table_file(job.table)
+    _check_ending(job.json, (".json",), "the numbers are written as")
+    _check_ending(job.report, (".html", ".htm"), "the report is written as")
+    for picture in (job.worst, job.best):
+        _check_ending(picture, (".png",), "pictures are written as")
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     PrepareJob: _check_prepare,
     DetectJob: _check_detect,
@@ -299,6 +323,7 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     DesignSampleJob: _check_design_sample,
     EstimateAreaJob: _check_estimate_area,
     SamplesJob: _check_samples,
+    EvaluateNetworkJob: _check_evaluate,
     FinishReviewJob: _check_finish_review,
     MergeReviewsJob: _check_merge_reviews,
     StartReviewJob: _check_start_review,

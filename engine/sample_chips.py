@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,62 @@ TRUE_COLOUR_SATURATION = 0.3558
 """Reflectance at which Sentinel-2 true-colour images saturate (255): the nominal scale of 8-bit chips."""
 
 CHIPS, OVERLAPS = "chips.csv", "overlaps.csv"
-"""Tables in the folder of the images or the one above: ``chip``, ``region``; ``chip_a``, ``chip_b`` of chips that share ground."""
+"""Tables in the folder of the images or the one above: ``chip``, ``region`` and where known ``snow``; ``chip_a``, ``chip_b`` of chips that
+share ground."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A true-colour picture on disk.
+
+    ``mask`` None where it shows no rock glacier; ``region`` and ``snow`` (share of snow-covered pixels, 0-1) as the table of chips says,
+    empty and None where it does not.
+    """
+
+    image: Path
+    mask: Path | None
+    region: str = ""
+    snow: float | None = None
+
+    def read(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """The six bands (6, rows, cols) of :func:`nominal_stack`, and the mask (rows, cols): 1 rock glacier, 0 background, 255 unknown.
+
+        Raises
+        ------
+        EngineError
+            ``mask_size`` when the mask has another size; ``not_a_chip``, ``truncated_file``.
+        """
+        image = nominal_stack(self.image)
+        mask = np.zeros(image.shape[1:], np.uint8) if self.mask is None else _mask(self.mask, image.shape[1:], self.image)
+        mask[~np.isfinite(image[:3]).all(axis=0)] = UNKNOWN
+        return image, mask
+
+
+def find_chips(images: str, masks: str, negatives: str | None) -> list[Chip]:
+    """The chips of folders, by name; those without rock glaciers (``negatives``) last.
+
+    Raises
+    ------
+    EngineError
+        ``file_missing``, ``no_chips`` for a folder that is not there or holds none, ``mask_missing``; ``no_field``.
+    """
+    pictures, masks_of = _pictures(images), _pictures(masks)
+    without = sorted(set(pictures) - set(masks_of))
+    if without:
+        raise EngineError(
+            "mask_missing",
+            f"{len(without)} of {len(pictures)} chips in {images} have no mask of the same name in {masks}, {without[0]} "
+            "among them. Chips without rock glaciers go to a folder of their own (negatives).",
+        )
+    told = {row["chip"]: row for row in _table(pictures, CHIPS, ("chip", "region"))}
+
+    def chip(name: str) -> Chip:
+        row = told.get(name, {})
+        snow = row.get("snow")
+        return Chip(pictures[name], masks_of[name], row.get("region", ""), float(snow) if snow else None)
+
+    found = [chip(name) for name in sorted(pictures)]
+    return found + [Chip(path, None) for _, path in sorted(_pictures(negatives).items())] if negatives else found
 
 
 class ChipReader:
@@ -58,19 +114,9 @@ class ChipReader:
     def __init__(self, job: SamplesJob, folder: Path, reporter: Reporter) -> None:
         self._job, self._folder, self._reporter = job, folder, reporter
         self.left_out: Counter[str] = Counter()
-        images = _pictures(str(job.images))
-        masks = _pictures(str(job.masks))
-        without = sorted(set(images) - set(masks))
-        if without:
-            raise EngineError(
-                "mask_missing",
-                f"{len(without)} of {len(images)} chips in {job.images} have no mask of the same name in {job.masks}, {without[0]} "
-                "among them. Chips without rock glaciers go to a folder of their own (negatives).",
-            )
-        self._chips: list[tuple[Path, Path | None]] = [(images[name], masks[name]) for name in sorted(images)]
-        self._chips += [(path, None) for _, path in sorted(_pictures(job.negatives).items())] if job.negatives else []
-        self._region = {row["chip"]: row["region"] for row in _table(images, CHIPS, ("chip", "region"))}
-        number = {name: i for i, name in enumerate(sorted(images))}
+        self._chips = find_chips(str(job.images), str(job.masks), job.negatives)
+        images = {chip.image.stem: chip.image for chip in self._chips if chip.mask is not None}
+        number = {name: i for i, name in enumerate(images)}
         rows = list(_table(images, OVERLAPS, ("chip_a", "chip_b")))
         pairs = ((number.get(row["chip_a"]), number.get(row["chip_b"])) for row in rows)
         self._pairs = {(min(a, b), max(a, b)) for a, b in pairs if a is not None and b is not None and a != b}
@@ -84,11 +130,9 @@ class ChipReader:
     def cut(self, reporter: Reporter) -> list[Cut]:
         """See :class:`engine.samples.Maker`."""
         cuts = []
-        for number, (path, mask_path) in enumerate(self._chips, 1):
+        for number, chip in enumerate(self._chips, 1):
             reporter.progress((number - 1) / len(self._chips), f"Reading chip {number} of {len(self._chips)}")
-            image = nominal_stack(path)
-            mask = np.zeros(image.shape[1:], np.uint8) if mask_path is None else _mask(mask_path, image.shape[1:], path)
-            mask[~np.isfinite(image[:3]).all(axis=0)] = UNKNOWN
+            image, mask = chip.read()
             name = f"{number:06d}"
             rows, columns = mask.shape
             write_sample(self._folder, name, Grid(CRS(), Affine.identity(), columns, rows), image, mask)
@@ -97,12 +141,12 @@ class ChipReader:
                 image=f"{IMAGES}/{name}.tif",
                 mask=f"{MASKS}/{name}.tif",
                 split="",
-                made_for=RANDOM if mask_path is None else CHIP,
-                source=located(str(path)),
+                made_for=RANDOM if chip.mask is None else CHIP,
+                source=located(str(chip.image)),
                 date="",
                 outline="",
                 status="",
-                block="" if mask_path is None else self._region.get(path.stem, ""),
+                block=chip.region,
                 x=None,
                 y=None,
                 longitude=None,
@@ -155,10 +199,28 @@ def nominal_stack(path: Path) -> NDArray[np.float32]:
                 "For other imagery give stacks and outlines.",
             )
         values = rasters.read(picture, list(range(1, picture.count + 1)))
-    colours = values[:3].astype(np.float32) * np.float32(TRUE_COLOUR_SATURATION / 255)
+    reflectance = nominal_reflectance(values[:3])
     if len(values) == 4:
-        colours[:, values[3] == 0] = np.nan
-    return spectral_stack(colours)
+        reflectance[:, values[3] == 0] = np.nan
+    return spectral_stack(reflectance)
+
+
+def nominal_reflectance(colours: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Red, green, blue and an absent NIR of 8-bit true colours of unknown stretch.
+
+    Nominal, since the stretch is unknown: Sentinel-2 true-colour images show reflectance 0-0.3558 as 0-255.
+
+    Parameters
+    ----------
+    colours : (3, rows, cols) uint8
+
+    Returns
+    -------
+    (4, rows, cols) reflectance 0-1; NIR is NaN
+    """
+    reflectance = np.full((4, *colours.shape[1:]), np.nan, np.float32)
+    reflectance[:3] = colours.astype(np.float32) * np.float32(TRUE_COLOUR_SATURATION / 255)
+    return reflectance
 
 
 def _mask(path: Path, shape: tuple[int, ...], image: Path) -> NDArray[np.uint8]:

@@ -293,6 +293,41 @@ def _samples_summary(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *([f"{result['contact_sheet']}: contact sheet"] if result["contact_sheet"] else [])]
 
 
+def _evaluate_summary(result: Mapping[str, Any]) -> list[str]:
+    def told(value: float | None) -> str:
+        return "unknown" if value is None else f"{value:.4f}"
+
+    def row(name: str, found: Mapping[str, Any] | None) -> list[str]:
+        if found is None:
+            return []
+        of_class, overall = found["rock_glacier"], found["overall"]
+        cells = [told(of_class["iou"]), told(of_class["precision"]), told(of_class["recall"]), told(of_class["f1"]), told(overall["miou"])]
+        return [f"{name:<28}" + "".join(f"{cell:>11}" for cell in cells)]
+
+    counts, subsets = result["samples"], result["subsets"]
+    lines = [
+        f"{result['model']['name']} {result['model']['version']} on {counts['all']} samples, {counts['positive']} with rock glaciers, "
+        f"threshold {result['threshold']:g}",
+        f"{'':<28}" + "".join(f"{name:>11}" for name in ("IoU", "precision", "recall", "F1", "mIoU")),
+        *row("all samples", result["pixels"]),
+        *row("with rock glaciers", subsets["positive"] if counts["negative"] else None),
+        *row("low snow", subsets["low_snow"]),
+    ]
+    for kind, groups in result["groups"].items():
+        lines += row(f"mean over {kind.replace('_', ' ')}", groups["mean"])
+        lines += row(f"  low snow, mean over {kind}", groups["low_snow"] and groups["low_snow"]["mean"])
+    negatives, best = result["negatives"], result["best_threshold"]
+    if negatives["samples"]:
+        lines.append(
+            f"{100 * (negatives['marked_share'] or 0):.3f} % of the pixels of {negatives['samples']} samples without rock glaciers marked"
+        )
+    lines.append(f"calibration error {told(result['pixels']['expected_calibration_error'])}, Brier {told(result['pixels']['brier_score'])}")
+    if best:
+        lines.append(f"highest IoU {best['iou']:.4f} at threshold {best['threshold']:g}, chosen on these samples: it flatters")
+    lines.append(f"on {result['device_used']}, {result['seconds_in_network']:.1f} s in the network")
+    return [*lines, *(result[name] for name in ("json", "table", "report", "worst", "best") if result[name])]
+
+
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
     columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
     rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
@@ -328,6 +363,7 @@ SUMMARIES = {
     "merge_reviews": _merge_reviews_summary,
     "finish_review": _finish_review_summary,
     "samples": _samples_summary,
+    "evaluate": _evaluate_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,
 }

@@ -7,6 +7,7 @@ raster, not with its height.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,3 +162,42 @@ def pad_to_tile(array: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
     if rows >= tile and columns >= tile:
         return array
     return np.pad(array, ((0, 0), (0, max(0, tile - rows)), (0, max(0, tile - columns))), mode="symmetric")
+
+
+def blended_probability(
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    stack: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    tile: int,
+    overlap: float,
+) -> NDArray[np.float32]:
+    """Probability of an array in memory from overlapping tiles, blended as Detect does.
+
+    Parameters
+    ----------
+    run : (n, channels, tile, tile) -> (n, tile, tile) probability 0-1
+    stack : (channels, rows, cols), NaN where not observed; may be smaller than a tile
+    valid : (rows, cols) where to look
+    tile : side of a tile in pixels
+    overlap : of neighbouring tiles, percent
+
+    Returns
+    -------
+    (rows, cols) 0-1, NaN where not ``valid``
+    """
+    rows, columns = valid.shape
+    plan = plan_tiles(rows, columns, tile, overlap)
+    padded = pad_to_tile(stack, tile)
+    inside = np.zeros(padded.shape[1:], bool)
+    inside[:rows, :columns] = valid
+    blended = BlendedRows(plan.padded_columns, tile)
+    finished = []
+    for start, end in zip(plan.row_starts, (*plan.row_starts[1:], rows), strict=True):
+        strip, seen = padded[:, start : start + tile], inside[start : start + tile]
+        starts = np.asarray(plan.column_starts)[tiles_with_any(seen, plan)].tolist()
+        if starts:
+            answers = run(np.stack([strip[:, :, column : column + tile] for column in starts]))
+            for column, probability in zip(starts, answers, strict=True):
+                blended.add(column, probability, seen[:, column : column + tile])
+        finished.append(blended.finish(end - start))
+    return np.concatenate(finished)[:, :columns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +19,21 @@ from scipy import ndimage
 from torch import nn
 
 from engine.prepare import spectral_stack
+from engine.sample_chips import nominal_reflectance
+from engine.tiling import blended_probability
 from model.samples import (
     LOW_SNOW,
     UNKNOWN,
     Chip,
     SimulatedScene,
-    nominal_reflectance,
     read_image,
     read_mask,
 )
 from model.scores import (
     Array,
-    Confusion,
     Mask,
     Predict,
     best_threshold,
-    blended_probability,
     chip_scores,
     class_scores,
     confusion,
@@ -91,9 +91,20 @@ class ChipRegion:
     course: dict[str, Any]
 
 
+def chip_stack(path: Path) -> Array:
+    """The six bands of a chip."""
+    return spectral_stack(nominal_reflectance(read_image(path).transpose(2, 0, 1)))
+
+
+def scene_probability(predict: Predict, stack: Array, tile: int, overlap: float) -> Array:
+    """Probability of a whole scene, (6, rows, cols) -> (rows, cols), tiles blended as the engine does."""
+    everywhere = np.ones(stack.shape[1:], dtype=bool)
+    return blended_probability(lambda tiles: predict(tiles)[:, 0], stack, everywhere, tile, overlap)
+
+
 def chip_region(predict: Predict, folder: Path, chips: Sequence[Chip], course: dict[str, Any]) -> ChipRegion:
     """What a network says about chips."""
-    stack = np.stack([spectral_stack(nominal_reflectance(read_image(folder / "positive" / f"{chip.name}.png"))) for chip in chips])
+    stack = np.stack([chip_stack(folder / "positive" / f"{chip.name}.png") for chip in chips])
     truth = np.stack([read_mask(folder / "mask" / f"{chip.name}.png") for chip in chips]).astype(bool)
     return ChipRegion(predict(stack)[:, 0], truth, np.array([chip.snow for chip in chips]), course)
 
@@ -103,7 +114,7 @@ def predicted_scene(predict: Predict, scene: SimulatedScene, tile: int, overlap:
     reflectance = scene.reflectance.astype(np.float32)
     if not nir:
         reflectance[3] = np.nan
-    return blended_probability(predict, spectral_stack(reflectance), tile, overlap), scene.objects > 0
+    return scene_probability(predict, spectral_stack(reflectance), tile, overlap), scene.objects > 0
 
 
 def choose_threshold(scenes: Sequence[tuple[Array, Mask]], regions: Sequence[ChipRegion], candidates: Iterable[float]) -> float:
@@ -127,8 +138,7 @@ def region_scores(regions: dict[str, ChipRegion], threshold: float) -> dict[str,
 
 def negative_scores(predict: Predict, folder: Path, names: Sequence[str], threshold: float) -> dict[str, Any]:
     """How much of chips without rock glaciers is marked."""
-    images = [read_image(folder / "negative" / f"{name}.png") for name in names]
-    marked = predict(np.stack([spectral_stack(nominal_reflectance(image)) for image in images]))[:, 0] >= threshold
+    marked = predict(np.stack([chip_stack(folder / "negative" / f"{name}.png") for name in names]))[:, 0] >= threshold
     return {
         "chips": len(names),
         "marked_share": round(float(marked.mean()), 4),
@@ -140,13 +150,14 @@ def scene_scores(
     predicted: Sequence[tuple[Array, Mask]], scenes: Sequence[SimulatedScene], threshold: float, pixel_area: float
 ) -> dict[str, Any]:
     """Pixels, objects and land covers of whole simulated scenes."""
-    pixels, false = Confusion(), 0
+    pixels: Counter[str] = Counter()
+    false = 0
     counts = {name: np.zeros(2, int) for name in ("objects", "objects_in_sight", "objects_touched")}
     marked_of = dict.fromkeys(LEFT_ALONE, 0)
     total_of = dict.fromkeys(LEFT_ALONE, 0)
     for (probability, truth), scene in zip(predicted, scenes, strict=True):
         marked = probability >= threshold
-        pixels += confusion(marked, truth)
+        pixels.update(confusion(marked, truth))
         detected = outlines(marked, pixel_area)
         counts["objects"] += objects_found(detected, scene.objects, pixel_area)
         counts["objects_in_sight"] += objects_found(detected, in_sight(scene), pixel_area)
@@ -190,7 +201,7 @@ def sikkim_scores(predict: Predict, folder: Path, tile: int, overlap: float, thr
         if not nir:
             reflectance[3] = np.nan
         marked = outlines(
-            blended_probability(predict, spectral_stack(reflectance), tile, overlap) >= threshold, abs(transform.a * transform.e)
+            scene_probability(predict, spectral_stack(reflectance), tile, overlap) >= threshold, abs(transform.a * transform.e)
         )
         numbers, _ = ndimage.label(marked)
         rows = []

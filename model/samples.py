@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from engine.outputs import whole_file
 from engine.prepare import spectral_stack
-from engine.sample_chips import TRUE_COLOUR_SATURATION
+from engine.sample_chips import nominal_reflectance
 from model.augmentation import Array, Augmentation, augmented
 from model.networks.network import BandStatistics
 from model.simulator import LAND_COVER, simulate
@@ -88,19 +88,6 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         return (np.asarray(image) > 0).astype(np.uint8)
 
 
-def nominal_reflectance(image: NDArray[np.uint8]) -> Array:
-    """Red, green, blue and an absent NIR of an 8-bit true-colour image of unknown stretch.
-
-    Nominal, since the stretch is unknown: Sentinel-2 true-colour images show reflectance 0-0.3558 as 0-255.
-
-    Returns
-    -------
-    (4, rows, cols) float32; NIR is NaN
-    """
-    colours = image.transpose(2, 0, 1).astype(np.float32) / 255 * TRUE_COLOUR_SATURATION
-    return np.concatenate([colours, np.full_like(colours[:1], np.nan)])
-
-
 class Source(Protocol):
     """Where samples come from."""
 
@@ -124,7 +111,7 @@ class ChipSource:
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, NDArray[np.uint8]]:
         i = rng.choice(len(self.images), p=self._chances)
-        return nominal_reflectance(self.images[i]), self.truths[i]
+        return nominal_reflectance(self.images[i].transpose(2, 0, 1)), self.truths[i]
 
 
 def rock_glacier_chips(folder: Path, chips: Sequence[Chip]) -> ChipSource:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from engine.tiling import blending_weights, pad_to_tile, plan_tiles
+from engine import accuracy
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -21,57 +20,27 @@ SMALLEST_OBJECT_M2 = 22000.0
 """Rock glaciers smaller than this are not mapped (Lin et al. 2024, section 3.4.2)."""
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """Pixels: rock glacier found, background marked, rock glacier missed, background left alone."""
-
-    hit: int = 0
-    false: int = 0
-    miss: int = 0
-    rejected: int = 0
-
-    def __add__(self, other: Confusion) -> Confusion:
-        return Confusion(self.hit + other.hit, self.false + other.false, self.miss + other.miss, self.rejected + other.rejected)
+def confusion(marked: Mask, truth: Mask) -> dict[str, float | None]:
+    """``tp``, ``fp``, ``fn``, ``tn`` of two masks of the same shape, in pixels."""
+    tn, fn, fp, tp = np.bincount((2 * marked + truth).ravel(), minlength=4).tolist()
+    return {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
 
 
-def confusion(marked: Mask, truth: Mask, observed: Mask | None = None) -> Confusion:
-    """Compare two masks of the same shape where ``observed``."""
-    known = np.ones_like(truth, dtype=bool) if observed is None else observed
-    return Confusion(
-        int(np.count_nonzero(marked & truth & known)),
-        int(np.count_nonzero(marked & ~truth & known)),
-        int(np.count_nonzero(~marked & truth & known)),
-        int(np.count_nonzero(~marked & ~truth & known)),
-    )
-
-
-def class_scores(pixels: Confusion) -> dict[str, dict[str, float | None]]:
+def class_scores(pixels: Mapping[str, float | None]) -> dict[str, dict[str, float | None]]:
     """IoU, precision, recall and F1 of both classes and their means (macro), 0-1; None where undefined (0/0).
 
     Source
     ------
     Lin et al. (2024), section 3.3.3; their mIoU is ``macro`` ``iou``, their specificity the background's recall.
     """
-    classes = {
-        "rock_glacier": _scores(pixels.hit, pixels.false, pixels.miss),
-        "background": _scores(pixels.rejected, pixels.miss, pixels.false),
-    }
-    macro: dict[str, float | None] = {}
-    for score in ("iou", "precision", "recall", "f1"):
-        both = [scores[score] for scores in classes.values()]
-        macro[score] = None if None in both else round(float(np.mean([value for value in both if value is not None])), 4)
-    return {**classes, "macro": macro}
+    found = accuracy.pixels(pixels, "pixels")
 
-
-def _scores(hit: int, false: int, miss: int) -> dict[str, float | None]:
-    def ratio(part: float, whole: float) -> float | None:
-        return round(part / whole, 4) if whole else None
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 4)
 
     return {
-        "iou": ratio(hit, hit + false + miss),
-        "precision": ratio(hit, hit + false),
-        "recall": ratio(hit, hit + miss),
-        "f1": ratio(2 * hit, 2 * hit + false + miss),
+        kind: {score: rounded(found[kind][score]) for score in ("iou", "precision", "recall", "f1")}
+        for kind in ("rock_glacier", "background", "macro")
     }
 
 
@@ -119,34 +88,6 @@ def objects_found(
     return int(np.count_nonzero(counts & (covered >= share * sizes))), int(np.count_nonzero(counts))
 
 
-def blended_probability(predict: Predict, stack: Array, tile: int, overlap: float, batch: int = 16) -> Array:
-    """Probability of a whole scene from overlapping tiles, blended as the engine does.
-
-    Parameters
-    ----------
-    stack : (6, rows, cols), NaN where not observed; may be smaller than a tile
-    tile : tile side in pixels
-    overlap : of neighbouring tiles, percent
-
-    Returns
-    -------
-    (rows, cols) 0-1
-    """
-    _, rows, cols = stack.shape
-    plan = plan_tiles(rows, cols, tile, overlap)
-    padded = pad_to_tile(stack, tile)
-    weight = blending_weights(tile)
-    weighted, weights = np.zeros(padded.shape[1:], np.float32), np.zeros(padded.shape[1:], np.float32)
-    corners = [(row, column) for row in plan.row_starts for column in plan.column_starts]
-    for first in range(0, len(corners), batch):
-        places = [np.s_[row : row + tile, column : column + tile] for row, column in corners[first : first + batch]]
-        probabilities = predict(np.stack([padded[:, *place] for place in places]))
-        for place, probability in zip(places, probabilities[:, 0], strict=True):
-            weighted[place] += weight * probability
-            weights[place] += weight
-    return (weighted / weights)[:rows, :cols]
-
-
 def best_threshold(probabilities: list[tuple[Array, Mask]], weights: list[float], candidates: Iterable[float]) -> float:
     """The candidate with the highest weighted mean of rock glacier F2 over several sets of pixels.
 
@@ -160,8 +101,8 @@ def best_threshold(probabilities: list[tuple[Array, Mask]], weights: list[float]
     """
 
     def f2(probability: Array, truth: Mask, threshold: float) -> float:
-        pixels = confusion(probability >= threshold, truth)
-        return 5 * pixels.hit / max(1, 5 * pixels.hit + 4 * pixels.miss + pixels.false)
+        tp, fp, fn, _ = (value or 0 for value in confusion(probability >= threshold, truth).values())
+        return 5 * tp / max(1, 5 * tp + 4 * fn + fp)
 
     def quality(threshold: float) -> float:
         return float(np.average([f2(*pixels, threshold) for pixels in probabilities], weights=weights))

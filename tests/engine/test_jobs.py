@@ -20,6 +20,7 @@ from jobs import (
     DetectJob,
     DoctorJob,
     EstimateAreaJob,
+    EvaluateNetworkJob,
     ExportInventoryJob,
     FallLinesJob,
     FinishReviewJob,
@@ -50,6 +51,7 @@ COMPARE = CompareInventoriesJob(("older.gpkg", "newer.gpkg"), "changes.gpkg")
 DESIGN = DesignSampleJob("outlines.gpkg", "points.gpkg")
 ESTIMATE = EstimateAreaJob("points.gpkg")
 SAMPLES = SamplesJob("samples", ("stack.tif",), "outlines.gpkg")
+EVALUATE = EvaluateNetworkJob(images="positive", masks="mask", json="evaluation.json")
 START = StartReviewJob("outlines.gpkg", "review.gpkg", manual="manual.gpkg")
 UPDATE = UpdateReviewJob("review.gpkg", "review.gpkg", predicted="outlines.gpkg")
 MERGE = MergeReviewsJob(("ada.gpkg", "bo.gpkg"), "review.gpkg")
@@ -72,6 +74,7 @@ JOBS = (
     MERGE,
     FINISH,
     SAMPLES,
+    EVALUATE,
     ModelsJob(),
     DoctorJob(("models",)),
 )
@@ -186,6 +189,14 @@ def test_every_command_has_a_job() -> None:
         (SAMPLES, {"seed": -1}),
         (SAMPLES, {"validation_share": 1.0}),
         (SAMPLES, {"background": -1.0}),
+        (EVALUATE, {"samples": "samples"}),
+        (EVALUATE, {"images": None}),
+        (EVALUATE, {"masks": None}),
+        (EVALUATE, {"split": "test"}),
+        (EVALUATE, {"threshold": 0.0}),
+        (EVALUATE, {"low_snow": 1.5}),
+        (EVALUATE, {"device": "gpu"}),
+        (EVALUATE, {"batch_size": -1}),
         (MERGE, {"sessions": ("ada.gpkg",)}),
         (MERGE, {"sessions": ("ada.gpkg", "./ada.gpkg")}),
         (MERGE, {"same_iou": 0.0}),

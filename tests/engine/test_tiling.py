@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.errors import EngineError
-from engine.tiling import BlendedRows, LookedTiles, blending_weights, pad_to_tile, plan_tiles, tiles_with_any
+from engine.tiling import BlendedRows, LookedTiles, blended_probability, blending_weights, pad_to_tile, plan_tiles, tiles_with_any
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,32 @@ def test_padding_mirrors_the_ground():
     stack = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
     assert pad_to_tile(stack, 4)[0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [0, 1, 2, 2]]
     assert pad_to_tile(stack, 2) is stack
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (16, 16), (9, 30), (17, 16)])
+def test_blended_tiles_give_back_a_picture(shape):
+    stack = np.random.default_rng(1).random((6, *shape), dtype=np.float32)
+    valid = np.ones(shape, bool)
+    valid[2:5, 3:8] = False
+    seen = []
+
+    def red(tiles):
+        seen.append(tiles.shape[1:])
+        return tiles[:, 0]
+
+    blended = blended_probability(red, stack, valid, 16, 50.0)
+    assert np.allclose(blended[valid], stack[0][valid], atol=1e-6) and np.isnan(blended[~valid]).all()
+    assert set(seen) == {(6, 16, 16)}
+
+
+def test_tiles_without_anything_valid_are_not_looked_at():
+    looked = []
+
+    def nothing(tiles):
+        looked.append(len(tiles))
+        return tiles[:, 0] * 0
+
+    valid = np.zeros((32, 64), bool)
+    valid[:16, :16] = True
+    blended = blended_probability(nothing, np.ones((1, 32, 64), np.float32), valid, 16, 0.0)
+    assert looked == [1] and np.isnan(blended[~valid]).all() and (blended[valid] == 0).all()

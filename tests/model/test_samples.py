@@ -7,6 +7,7 @@ import pytest
 
 from engine.indices import evi, savi
 from engine.prepare import spectral_stack
+from engine.sample_chips import nominal_reflectance
 from model.augmentation import Augmentation, augmented, blurred, hole, placed, relit
 from model.samples import (
     UNKNOWN,
@@ -18,7 +19,6 @@ from model.samples import (
     band_statistics,
     hold_out,
     leave_region_out,
-    nominal_reflectance,
     simulated_scene,
 )
 from model.simulator import LAND_COVER, simulate
@@ -70,8 +70,8 @@ def test_held_out_names_come_again_and_are_not_trained_on() -> None:
 
 
 def test_nominal_reflectance_of_a_true_colour_chip() -> None:
-    image = np.zeros((2, 3, 3), np.uint8)
-    image[..., 0], image[..., 1] = 255, 51
+    image = np.zeros((3, 2, 3), np.uint8)
+    image[0], image[1] = 255, 51
     reflectance = nominal_reflectance(image)
     assert reflectance.shape == (4, 2, 3)
     assert reflectance[:3, 0, 0] == pytest.approx([0.3558, 0.07116, 0.0])
