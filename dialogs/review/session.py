@@ -551,7 +551,7 @@ class Review(QObject):
             form.PREDICTED: tr("Predicted outlines"),
             form.TILES: tr("Tiles"),
         }
-        self._group = root.insertGroup(0, tr("Review {}").format(self.path.stem))
+        self._group = root.insertGroup(0, tr("Review: {}").format(f"{self.path.parent.name}/{self.path.name}"))
         self._group.setCustomProperty(GROUP_PROPERTY, True)
         for name, title in names.items():
             layer = QgsVectorLayer(f"{self.path}|layername={name}", title, "ogr")
