@@ -20,7 +20,7 @@ MENU = (
     ("assessaccuracy", "designsample", "estimatearea"),
     ("startreview", "updatereview"),
     ("mergereviews", "finishreview"),
-    ("preparetrainingsamples",),
+    ("preparetrainingsamples", "evaluatenetwork"),
 )
 """Algorithms in the menu, group by group."""
 REVIEW_ICON = str(Path(__file__).resolve().parent / "resources" / "icons" / "review.svg")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -12,33 +11,28 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
-    QgsProcessingParameterEnum,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
 )
 
-from ..jobs import DEVICES, DetectJob
-from .engine_algorithm import EngineAlgorithm, Parameters
-from .engine_home import installed_models, models_folder
+from ..jobs import DetectJob
+from .engine_algorithm import Parameters
 from .layers import PROBABILITY, TILE_POLYGONS, raster_path, why_unreadable
+from .model_algorithm import ModelAlgorithm
 from .translation import tr
 
 LARGEST_OVERLAP = 90.0
 """Percent of a tile; more would look at each place a hundred times."""
 
 
-class DetectRockGlaciers(EngineAlgorithm):
+class DetectRockGlaciers(ModelAlgorithm):
     """Processing algorithm ``rockglacier:detectrockglaciers``."""
 
     NAME = "detectrockglaciers"
-    INPUT, MODEL = "INPUT", "MODEL"
-    THRESHOLD, OVERLAP = "THRESHOLD", "OVERLAP"
-    DEVICE, BATCH_SIZE = "DEVICE", "BATCH_SIZE"
-    MASK = "MASK"
+    INPUT, OVERLAP, MASK = "INPUT", "OVERLAP", "MASK"
     OUTPUT, PROBABILITY = "OUTPUT", "PROBABILITY"
     COUNT, TILES, DEVICE_USED = "COUNT", "TILES", "DEVICE_USED"
 
@@ -63,7 +57,7 @@ class DetectRockGlaciers(EngineAlgorithm):
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         """Declare parameters and outputs."""
         job = DetectJob("", "")
-        decimal, integer = Qgis.ProcessingNumberParameterType.Double, Qgis.ProcessingNumberParameterType.Integer
+        decimal = Qgis.ProcessingNumberParameterType.Double
         self.ask_for(
             QgsProcessingParameterRasterLayer(self.INPUT, tr("Spectral stack")),
             tr(
@@ -71,16 +65,8 @@ class DetectRockGlaciers(EngineAlgorithm):
                 "EVI and SAVI are computed where they are absent."
             ),
         )
-        model = QgsProcessingParameterString(self.MODEL, tr("Model"), job.model, optional=True)
-        model.setMetadata({"widget_wrapper": {"class": f"{__package__.rpartition('.')[0]}.dialogs.model_choice.ModelChoice"}})
-        self.ask_for(model, tr("Name of an installed model, or a model folder (model.onnx and model.json). Empty: the bundled model."))
-        self.ask_for(
-            QgsProcessingParameterNumber(
-                self.THRESHOLD, tr("Probability threshold"), decimal, job.threshold, optional=True, minValue=0.0, maxValue=1.0
-            ),
-            tr("A pixel of at least this probability (between 0 and 1) is rock glacier. Empty: the threshold of the model's card."),
-            decimals=3,
-        )
+        self.ask_for_model()
+        self.ask_for_threshold()
         self.ask_for(
             QgsProcessingParameterNumber(
                 self.OVERLAP, tr("Overlap of tiles (percent)"), decimal, job.overlap, optional=True, minValue=0.0, maxValue=LARGEST_OVERLAP
@@ -91,21 +77,14 @@ class DetectRockGlaciers(EngineAlgorithm):
             ),
             decimals=1,
         )
-        self.ask_for(
-            QgsProcessingParameterEnum(self.DEVICE, tr("Device"), list(DEVICES), False, job.device, usesStaticStrings=True),
-            tr("auto takes a CUDA graphics card where one really works, else the processor; cuda fails where it does not work."),
-        )
+        self.ask_for_device()
         self.ask_for(
             QgsProcessingParameterFeatureSource(
                 self.MASK, tr("Look only inside"), [Qgis.ProcessingSourceType.VectorPolygon], optional=True
             ),
             tr("Polygons to look in, in any CRS; tiles outside are skipped, which saves time. Empty: the whole stack."),
         )
-        self.ask_for(
-            QgsProcessingParameterNumber(self.BATCH_SIZE, tr("Tiles at a time"), integer, job.batch_size, minValue=0),
-            tr("How many tiles the network takes at once; 0 chooses for the device. Lower it where memory runs out."),
-            advanced=True,
-        )
+        self.ask_for_batch_size()
         self.ask_for(
             QgsProcessingParameterFeatureSink(self.OUTPUT, tr("Tile polygons"), Qgis.ProcessingSourceType.VectorPolygon),
             tr("One polygon per object and tile, with tile, probability_mean, probability_max, area_m2 and coverage."),
@@ -126,18 +105,11 @@ class DetectRockGlaciers(EngineAlgorithm):
         stack = self.parameterAsRasterLayer(parameters, self.INPUT, context)
         if stack is not None and (why := why_unreadable(stack)):
             return False, why
-        threshold = self.optional_number(parameters, self.THRESHOLD, context)
-        if threshold is not None and not 0 < threshold < 1:
-            return False, tr("THRESHOLD is {:g}; a probability threshold lies between 0 and 1.").format(threshold)
         overlap = self.optional_number(parameters, self.OVERLAP, context)
         if overlap is not None and not 0 <= overlap <= LARGEST_OVERLAP:
             return False, tr("OVERLAP is {:g}; it lies between 0 and {:g} percent of a tile.").format(overlap, LARGEST_OVERLAP)
-        model = self.parameterAsString(parameters, self.MODEL, context)
-        models = installed_models()
-        if model and model not in models and not (Path(model) / "model.json").is_file():
-            known = ", ".join(models) or tr("none")
-            return False, tr("There is no model {}. Installed: {}. A folder with model.onnx and model.json works too.").format(model, known)
-        return self.check_geotiff(parameters, self.PROBABILITY, context)
+        fine, message = self.check_model(parameters, context)
+        return self.check_geotiff(parameters, self.PROBABILITY, context) if fine else (fine, message)
 
     def prepareAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> bool:
         """Look at the project's layers, in the main thread."""
@@ -156,12 +128,8 @@ class DetectRockGlaciers(EngineAlgorithm):
             input=self._input,
             output=tile_polygons,
             probability=probability,
-            model=self.parameterAsString(parameters, self.MODEL, context),
-            models_folders=(str(models_folder()),),
-            threshold=self.optional_number(parameters, self.THRESHOLD, context),
+            **self.model_of_job(parameters, context),
             overlap=self.optional_number(parameters, self.OVERLAP, context),
-            device=self.parameterAsEnumString(parameters, self.DEVICE, context),
-            batch_size=self.parameterAsInt(parameters, self.BATCH_SIZE, context),
             mask=self._mask,
             mask_layer=self._mask_layer,
         )

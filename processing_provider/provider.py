@@ -14,6 +14,7 @@ from .compare_inventories import CompareInventories
 from .design_sample import DesignSample
 from .detect_rock_glaciers import DetectRockGlaciers
 from .estimate_area import EstimateArea
+from .evaluate_network import EvaluateNetwork
 from .export_inventory import ExportInventory
 from .fall_lines import FallLines
 from .finish_review import FinishReview
@@ -73,6 +74,7 @@ class RockGlacierProvider(QgsProcessingProvider):
             MergeReviews,
             FinishReview,
             PrepareTrainingSamples,
+            EvaluateNetwork,
         ):
             self.addAlgorithm(algorithm())
         # A model knows its outputs by looking its steps up in the registry, which holds this provider only once it is added.

@@ -95,3 +95,10 @@ def rows_of(path: str | Path) -> list[dict[str, Any]]:
     layer = QgsVectorLayer(str(path), "", "ogr")
     assert layer.isValid(), path
     return [{**feature.attributeMap(), "geometry": feature.geometry()} for feature in layer.getFeatures()]
+
+
+def write_chip(path, pixels):
+    """(bands, rows, cols) of 8 bits as PNG."""
+    memory = gdal.GetDriverByName("MEM").Create("", pixels.shape[2], pixels.shape[1], len(pixels), gdal.GDT_Byte)
+    memory.WriteArray(pixels if len(pixels) > 1 else pixels[0])
+    gdal.GetDriverByName("PNG").CreateCopy(str(path), memory)

@@ -31,6 +31,7 @@ ALGORITHMS = {
     "startreview",
     "updatereview",
     "preparetrainingsamples",
+    "evaluatenetwork",
 }
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,6 +81,7 @@ def test_load_unload_and_reload_leave_nothing_behind(package, interface):
             "Merge reviews…",
             "Finish review…",
             "Prepare training samples…",
+            "Evaluate network…",
             "Rock Glacier Review",
             "Open sample (simulated landscape)",
             "Set up engine…",

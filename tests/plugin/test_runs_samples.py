@@ -10,7 +10,7 @@ import processing
 import pytest
 from qgis.core import QgsProcessingException, QgsProject, QgsRasterLayer, QgsVectorLayer
 
-from tests.plugin.samples import Listener, polygon_layer, save, square, write_raster
+from tests.plugin.samples import Listener, polygon_layer, save, square, write_chip, write_raster
 
 NAME = "rockglacier:preparetrainingsamples"
 BANDS = ("red", "green", "blue", "nir")
@@ -83,20 +83,11 @@ def test_chips_have_no_footprints(plugin, engine, tmp_path):
     for folder in ("images", "masks", "without"):
         (tmp_path / folder).mkdir()
     for number in range(6):
-        _chip(tmp_path / "images" / f"{number}.png", np.full((3, 16, 16), 20 + number, np.uint8))
-        _chip(tmp_path / "masks" / f"{number}.png", np.eye(16, dtype=np.uint8)[None])
-        _chip(tmp_path / "without" / f"{number}.png", np.full((3, 16, 16), 90, np.uint8))
+        write_chip(tmp_path / "images" / f"{number}.png", np.full((3, 16, 16), 20 + number, np.uint8))
+        write_chip(tmp_path / "masks" / f"{number}.png", np.eye(16, dtype=np.uint8)[None])
+        write_chip(tmp_path / "without" / f"{number}.png", np.full((3, 16, 16), 90, np.uint8))
     folders = {"IMAGES": "images", "MASKS": "masks", "NEGATIVE_IMAGES": "without"}
     parameters = {name: str(tmp_path / folder) for name, folder in folders.items()}
     results = processing.run(NAME, {**parameters, "OUTPUT": str(tmp_path / "s"), "FOOTPRINTS": "TEMPORARY_OUTPUT"}, feedback=Listener())
     assert (results["COUNT"], results["POSITIVE"], results["VALIDATION"]) == (12, 6, 2)
     assert "FOOTPRINTS" not in results
-
-
-def _chip(path, pixels):
-    """(bands, rows, cols) as PNG."""
-    from osgeo import gdal  # noqa: PLC0415
-
-    memory = gdal.GetDriverByName("MEM").Create("", pixels.shape[2], pixels.shape[1], len(pixels), gdal.GDT_Byte)
-    memory.WriteArray(pixels if len(pixels) > 1 else pixels[0])
-    gdal.GetDriverByName("PNG").CreateCopy(str(path), memory)
