@@ -251,7 +251,9 @@ def _start_review_summary(result: Mapping[str, Any]) -> list[str]:
     ]
     if result["relations"] is not None:
         lines.append("by relation: " + ", ".join(f"{count} {kind}" for kind, count in result["relations"].items()))
-    lines.append(f"{result['suspects']} may hold several rock glaciers; {result['restricted']} restricted outlines")
+    lines.append(
+        f"{result['suspects']} look like several rock glaciers in one (merge suspect 0.5 or more); {result['restricted']} restricted outlines"
+    )
     return [*lines, f"{result['tiles']} tiles of {result['tile_size']:.0f} m to search"]
 
 
@@ -314,7 +316,7 @@ def _evaluate_summary(result: Mapping[str, Any]) -> list[str]:
         *row("low snow", subsets["low_snow"]),
     ]
     for kind, groups in result["groups"].items():
-        lines += row(f"mean over {kind.replace('_', ' ')}", groups["mean"])
+        lines += row(f"mean over {kind}", groups["mean"])
         lines += row(f"  low snow, mean over {kind}", groups["low_snow"] and groups["low_snow"]["mean"])
     negatives, best = result["negatives"], result["best_threshold"]
     if negatives["samples"]:

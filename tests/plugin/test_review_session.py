@@ -46,6 +46,7 @@ def open_review(module: Callable[[str], Any]) -> Iterator[Callable[..., Any]]:
     """Open a session; what it says is in ``review.texts``."""
     session = module("dialogs.review.session")
     opened = []
+    QgsProject.instance().clear()  # of what other tests left
 
     def opening(path: Path, operator: str = "anna") -> Any:
         review = session.Review(path, operator, QgsProject.instance())
