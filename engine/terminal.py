@@ -251,9 +251,8 @@ def _start_review_summary(result: Mapping[str, Any]) -> list[str]:
     ]
     if result["relations"] is not None:
         lines.append("by relation: " + ", ".join(f"{count} {kind}" for kind, count in result["relations"].items()))
-    lines.append(
-        f"{result['suspects']} look like several rock glaciers in one (merge suspect 0.5 or more); {result['restricted']} restricted outlines"
-    )
+    lines.append(f"{result['suspects']} look like several rock glaciers in one (merge suspect 0.5 or more)")
+    lines.append(f"{result['restricted']} restricted outlines")
     return [*lines, f"{result['tiles']} tiles of {result['tile_size']:.0f} m to search"]
 
 
