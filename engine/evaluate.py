@@ -46,8 +46,8 @@ HOW = {
     "all": "all samples, with and without rock glaciers",
     "positive": "samples whose mask holds rock glacier",
     "negative": "samples whose mask holds none",
-    "groups": "each with the figures of its own pixels; the mean over groups weighs them the same, whatever their size, and leaves out "
-    "those where a figure is not defined",
+    "groups": "each with the figures of its own pixels; the mean is over those that hold rock glacier, each of which weighs the same, "
+    "whatever its size; one where a figure is not defined is left out of its mean",
     "best_threshold": "the one of the sweep with the highest IoU of rock glacier, which also has the highest F1. It was chosen on these "
     "very samples: with it, their figures flatter, and other samples decide whether it is good",
     "order": "by IoU of rock glacier; of equal ones, those with more wrong pixels are worse",
@@ -182,7 +182,7 @@ def _sample_cases(job: EvaluateNetworkJob) -> tuple[list[Case], tuple[str, ...],
     cases = [
         Case(
             sample.sample,
-            {"block": sample.block, "source": Path(sample.source).name, "made_for": sample.made_for},
+            {"block": sample.block, "source": "/".join(Path(sample.source).parts[-2:]), "made_for": sample.made_for},
             None,
             sample.pixel_size_m,
             reading(found, sample),
@@ -284,10 +284,13 @@ def _kinds_of_groups(evaluated: Sequence[Evaluated]) -> list[str]:
 
 
 def _by_group(kind: str, evaluated: Sequence[Evaluated], low_snow: Sequence[Evaluated]) -> dict[str, Any]:
+    """Figures of each group and their mean (None where fewer than two groups hold rock glacier); the same for little snow."""
+
     def of(chosen: Sequence[Evaluated]) -> dict[str, Any] | None:
         names = sorted({group for one in chosen if (group := one.case.groups.get(kind))})
         found = {name: _figures_of([one for one in chosen if one.case.groups.get(kind) == name]) for name in names}
-        return {"mean": mean_of(list(found.values())), "of": found} if found else None
+        holding = [figures_of for figures_of in found.values() if figures_of["confusion"]["tp"] or figures_of["confusion"]["fn"]]
+        return {"mean": mean_of(holding) if len(holding) > 1 else None, "of": found} if found else None
 
     return {**(of(evaluated) or {}), "low_snow": of(low_snow)}
 

@@ -110,6 +110,16 @@ def test_regions_and_low_snow_have_figures_of_their_own(job: EvaluateNetworkJob)
     assert everything["subsets"]["low_snow"]["samples"] == 3
 
 
+def test_groups_without_rock_glacier_are_not_in_the_mean(job: EvaluateNetworkJob, tmp_path: Path) -> None:
+    chip(tmp_path, "d", area((16, 16), np.s_[:1, :]), area((16, 16)))
+    (tmp_path / "chips.csv").write_text("chip,region\na,north\nb,north\nc,south\nd,empty\n")
+    region = run(job)[0]["groups"]["region"]
+    assert region["of"]["empty"]["rock_glacier"]["iou"] == 0.0 and region["low_snow"] is None
+    assert region["mean"]["groups"] == 2 and region["mean"]["rock_glacier"]["iou"] == pytest.approx(250 / 650)
+    (tmp_path / "chips.csv").write_text("chip,region\na,north\nb,north\nc,north\nd,empty\n")
+    assert run(job)[0]["groups"]["region"]["mean"] is None
+
+
 def test_the_sweep_finds_the_threshold_with_the_highest_iou(job: EvaluateNetworkJob) -> None:
     found, _ = run(replace(job, threshold=0.7))
     assert found["pixels"]["confusion"]["tp"] == found["pixels"]["confusion"]["fp"] == 0
