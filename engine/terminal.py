@@ -315,7 +315,7 @@ def _evaluate_summary(result: Mapping[str, Any]) -> list[str]:
         *row("low snow", subsets["low_snow"]),
     ]
     for kind, groups in result["groups"].items():
-        lines += row(f"mean over {kind}", groups["mean"])
+        lines += row(f"mean over {kind.replace('_', ' ')}", groups["mean"])
         lines += row(f"  low snow, mean over {kind}", groups["low_snow"] and groups["low_snow"]["mean"])
     negatives, best = result["negatives"], result["best_threshold"]
     if negatives["samples"]:
