@@ -41,7 +41,7 @@ FILES = ("json", "table", "report", "worst", "best")
 POSITIVE, NEGATIVE = "positive", "negative"
 
 HOW = {
-    "pixels": "every sample runs through the network on its own pixels, whatever their size on the ground; one that is larger than the "
+    "tiles": "every sample runs through the network on its own pixels, whatever their size on the ground; one that is larger than the "
     "model's tile runs tile by tile and is blended, one that is smaller is mirrored at its edges, as in Detect",
     "all": "all samples, with and without rock glaciers",
     "positive": "samples whose mask holds rock glacier",

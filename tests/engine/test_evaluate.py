@@ -160,6 +160,7 @@ def test_files_tell_the_same(job: EvaluateNetworkJob, tmp_path: Path) -> None:
         with rasterio.open(tmp_path / names[name]) as drawn:
             assert drawn.width > 1000 and len(np.unique(drawn.read(1))) > 2
     assert "negatives" not in " ".join(path.name for path in tmp_path.iterdir() if path.name.endswith(".part"))
+    assert "unknown (255)" in written["definitions"]["pixels"] and "tile by tile" in written["definitions"]["tiles"]
     text = summary("evaluate", found)
     assert "mean over region" in text and "0.7082" in text and "it flatters" in text
 
