@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from engine.card import CARD_FORMAT, ModelCard, read_card
 from engine.outputs import whole_file
 from model.networks import Network
+from model.networks.network import parameter_count
 
 OPSET = 18
 """onnxruntime's CUDA provider resizes on the processor from opset 19 on in many releases."""
@@ -142,8 +143,3 @@ def sha256(path: Path) -> str:
     """Hexadecimal digest of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Number of trained values."""
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from jobs import STACK_BANDS
 from model.networks.cdnet import CDNet as CDNet
 from model.networks.dednet import DEDNet as DEDNet
 from model.networks.network import BandStatistics as BandStatistics
@@ -45,6 +46,18 @@ def create_network(
     if weights is not None:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return network
+
+
+def network_bands(name: str, **options: Any) -> tuple[str, ...]:
+    """The bands that a network will read, in order: what statistics and samples it needs.
+
+    Raises
+    ------
+    ValueError
+        for an unknown name.
+    """
+    _, named = find_network(name)
+    return tuple(getattr(dataclasses.replace(named, **options), "bands", STACK_BANDS))
 
 
 def find_network(name: str) -> tuple[type[Any], Any]:

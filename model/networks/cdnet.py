@@ -7,14 +7,14 @@ a convolution in front that makes three features of them, AC_CDNet.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from jobs import STACK_BANDS
 from model.networks.backbones import Pretrained
-from model.networks.deeplab import DeepLabOptions, enlarge
+from model.networks.deeplab import SETTINGS, DeepLabOptions, enlarge
 from model.networks.network import BandStatistics, Network
 
 TRUE_COLOUR, SPECTRAL = STACK_BANDS[:3], STACK_BANDS[3:]
@@ -39,6 +39,13 @@ class CDNetOptions(DeepLabOptions):
             raise ValueError(f"added_convolution is the side of a kernel, odd, or 0 for none; not {self.added_convolution}")
 
 
+MULTISPECTRAL: dict[str, dict[str, Any]] = {
+    "cdnet-nir": {"bands": SPECTRAL},
+    "mi-cdnet": {"bands": STACK_BANDS},
+    "ac-cdnet": {"bands": STACK_BANDS, "added_convolution": 1},
+}
+
+
 class CDNet(Network):
     """Classical DeepLabV3+: one encoder, one decoder.
 
@@ -58,10 +65,12 @@ class CDNet(Network):
 
     options: CDNetOptions
     variants: ClassVar = {
-        "cdnet-hrnet-w48": CDNetOptions(),
-        "cdnet-nir-hrnet-w48": CDNetOptions(bands=SPECTRAL),
-        "mi-cdnet-hrnet-w48": CDNetOptions(bands=STACK_BANDS),
-        "ac-cdnet-hrnet-w48": CDNetOptions(bands=STACK_BANDS, added_convolution=1),
+        **{f"cdnet-{name}": CDNetOptions(**settings) for name, settings in SETTINGS.items()},
+        **{
+            f"{kind}-{name}": CDNetOptions(**SETTINGS[name], **changes)
+            for name in ("hrnet-w48", "compact")
+            for kind, changes in MULTISPECTRAL.items()
+        },
     }
 
     def __init__(self, options: CDNetOptions, statistics: BandStatistics, pretrained: Pretrained = False) -> None:

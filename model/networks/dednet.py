@@ -6,13 +6,13 @@ The paper leaves details open; each is a field of :class:`DEDNetOptions` and sta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from model.networks.backbones import Pretrained
-from model.networks.deeplab import DeepLabOptions, convolution, enlarge
+from model.networks.deeplab import SETTINGS, DeepLabOptions, convolution, enlarge
 from model.networks.network import BandStatistics, Network
 
 BANDS_PER_ENCODER = 3
@@ -49,6 +49,13 @@ class DEDNetOptions(DeepLabOptions):
             raise ValueError(f"blocks are 1 and 2, not {self.blocks}")
         if not self.blocks and self.unfused == "true_colour":
             raise ValueError("without blocks, true-colour features alone are CDNet on true colour: create cdnet, or unfused='concatenate'")
+
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "block1": {"blocks": (1,)},
+    "block2": {"blocks": (2,)},
+    "noblocks": {"blocks": (), "unfused": "concatenate"},
+}
 
 
 class FusionBlock(nn.Module):
@@ -99,21 +106,12 @@ class DEDNet(Network):
 
     options: DEDNetOptions
     variants: ClassVar = {
-        "dednet-hrnet-w48": DEDNetOptions(),
-        "dednet-hrnet-w32": DEDNetOptions(backbone="hrnet_w32"),
-        "dednet-hrnet-w18": DEDNetOptions(backbone="hrnet_w18"),
-        "dednet-compact": DEDNetOptions(
-            backbone="efficientnet_lite0",
-            output_stride=8,
-            input_batch_norm=True,
-            atrous_rates=(2, 4, 6),
-            aspp_width=128,
-            low_width=32,
-            decoder_width=96,
-        ),
-        "dednet-hrnet-w48-block1": DEDNetOptions(blocks=(1,)),
-        "dednet-hrnet-w48-block2": DEDNetOptions(blocks=(2,)),
-        "dednet-hrnet-w48-noblocks": DEDNetOptions(blocks=(), unfused="concatenate"),
+        **{f"dednet-{name}": DEDNetOptions(**settings) for name, settings in SETTINGS.items()},
+        **{
+            f"dednet-{name}-{ablation}": DEDNetOptions(**SETTINGS[name], **changes)
+            for name in ("hrnet-w48", "compact")
+            for ablation, changes in ABLATIONS.items()
+        },
     }
 
     def __init__(self, options: DEDNetOptions, statistics: BandStatistics, pretrained: Pretrained = False) -> None:

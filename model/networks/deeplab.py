@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,31 @@ class DeepLabOptions:
             ),
             nn.Conv2d(widths[-1], 1, 1),
         )
+
+
+OUTPUT_STRIDE_16: dict[str, Any] = {"output_stride": 16, "atrous_rates": (6, 12, 18)}
+COMPACT: dict[str, Any] = {
+    "backbone": "efficientnet_lite0",
+    "output_stride": 8,
+    "input_batch_norm": True,
+    "atrous_rates": (2, 4, 6),
+    "aspp_width": 128,
+    "low_width": 32,
+    "decoder_width": 96,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "hrnet-w48": {},
+    "hrnet-w32": {"backbone": "hrnet_w32"},
+    "hrnet-w18": {"backbone": "hrnet_w18"},
+    "resnet50": {"backbone": "resnet50", **OUTPUT_STRIDE_16},
+    "resnet101": {"backbone": "resnet101", **OUTPUT_STRIDE_16},
+    "drn": {"backbone": "drn_d_54", "output_stride": 8},
+    "xception": {"backbone": "xception65", **OUTPUT_STRIDE_16},
+    "vit": {"backbone": "vit_base", **OUTPUT_STRIDE_16},
+    "compact": COMPACT,
+}
+"""Name -> options, the same for all networks after DeepLabV3+; atrous rates of section 3.1 of Chen et al. (2018), twice as wide at
+stride 8 and, as the paper's grid is that of HRNets, at 4."""
 
 
 class AtrousPooling(nn.Module):

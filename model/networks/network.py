@@ -36,9 +36,10 @@ class MinMaxNormalisation(nn.Module):
     """Min-max of the training samples (section 3.3.1), in float32; what was not observed becomes the samples' mean.
 
     ``forward``: (N, bands, rows, cols), NaN or infinite where not observed -> the same shape, about 0-1, finite.
-    Values beyond the samples' range are cut at half a range outside it.
+    Values beyond the samples' range are cut at half a range outside it. ``kind`` is what the card says of it.
     """
 
+    kind = "min-max of the training samples, inside the network; not observed = mean of the training samples"
     minimum: Tensor
     maximum: Tensor
     mean: Tensor
@@ -79,3 +80,8 @@ class Network(nn.Module):
         self.options = options
         self.bands = tuple(bands)
         self.normalise = MinMaxNormalisation(statistics)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -52,14 +52,18 @@ def cut(features: Tensor, rows: int, cols: int, stride: int) -> Tensor:
 
 
 def timm_network(name: str, pretrained: Pretrained, bands: int, **arguments: Any) -> Any:
-    """A whole classification network of timm; a file of weights has to fit all its layers.
+    """A network of timm; a file of weights has to be of the whole classification network, layer by layer.
 
     Over other than three bands the first convolution repeats timm's filters.
 
     Raises
     ------
     RuntimeError
-        for a file with weights of another network; UnpicklingError for one that would run code.
+        for a file with weights of another network, or one that would run code.
     """
-    file: dict[str, Any] = {} if isinstance(pretrained, bool) else {"pretrained_cfg_overlay": {"file": str(pretrained)}}
-    return timm.create_model(name, pretrained=bool(pretrained), in_chans=bands, **file, **arguments)
+    if isinstance(pretrained, bool):
+        return timm.create_model(name, pretrained=pretrained, in_chans=bands, **arguments)
+    file = {"file": str(pretrained)}
+    if "features_only" in arguments:  # as a feature network it would leave out what does not fit without a word
+        timm.create_model(name, pretrained=True, pretrained_cfg_overlay=file)
+    return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=file, in_chans=bands, **arguments)
