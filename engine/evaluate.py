@@ -138,6 +138,10 @@ def evaluate(job: EvaluateNetworkJob, reporter: Reporter) -> dict[str, Any]:
     with ExitStack() as files:
         places = {name: files.enter_context(whole_file(path)) for name in FILES if (path := getattr(job, name)) is not None}
         cases, bands, inputs = _chip_cases(job) if job.images is not None else _sample_cases(job)
+        if job.images is not None:
+            reporter.info(
+                f"How large the pixels of the chips are is not known. They run as they are; the model was made for {card.gsd_m:g} m."
+            )
         _warn_of_resolution(cases, card, reporter)
         channels = choose_channels(bands, card, str(job.images or job.samples))
         model = Model(open_network(card, job.device, job.batch_size, reporter), card, channels)

@@ -7,6 +7,7 @@ The layout of alcazar90/rock-glacier-detection: pictures, masks, pictures withou
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections import Counter
 from collections.abc import Iterator
@@ -85,7 +86,8 @@ def find_chips(images: str, masks: str, negatives: str | None) -> list[Chip]:
     Raises
     ------
     EngineError
-        ``file_missing``, ``no_chips`` for a folder that is not there or holds none, ``mask_missing``; ``no_field``.
+        ``file_missing``, ``no_chips`` for a folder that is not there or holds none, ``mask_missing``; ``no_field``, ``no_share`` for a
+        table of chips that cannot be used.
     """
     pictures, masks_of = _pictures(images), _pictures(masks)
     without = sorted(set(pictures) - set(masks_of))
@@ -99,8 +101,7 @@ def find_chips(images: str, masks: str, negatives: str | None) -> list[Chip]:
 
     def chip(name: str) -> Chip:
         row = told.get(name, {})
-        snow = row.get("snow")
-        return Chip(pictures[name], masks_of[name], row.get("region", ""), float(snow) if snow else None)
+        return Chip(pictures[name], masks_of[name], row.get("region", ""), _share(row.get("snow"), name))
 
     found = [chip(name) for name in sorted(pictures)]
     return found + [Chip(path, None) for _, path in sorted(_pictures(negatives).items())] if negatives else found
@@ -244,6 +245,16 @@ def _pictures(folder: str) -> dict[str, Path]:
     if not found:
         raise EngineError("no_chips", f"The folder {folder} holds no pictures (.png).")
     return found
+
+
+def _share(text: str | None, chip: str) -> float | None:
+    """What a table says of a chip, None where it says nothing."""
+    if not text:
+        return None
+    with contextlib.suppress(ValueError):
+        if 0 <= (share := float(text)) <= 1:
+            return share
+    raise EngineError("no_share", f"The table {CHIPS} says snow {text} of chip {chip}; it must be a share, 0-1, or empty.")
 
 
 def _table(images: dict[str, Path], name: str, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:

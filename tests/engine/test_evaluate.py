@@ -185,6 +185,8 @@ def test_without_rock_glaciers_it_says_so(job: EvaluateNetworkJob, tmp_path: Pat
         ("output folder", "output_folder", "does not exist"),
         ("no model", "model_missing", "no model"),
         ("not a chip", "not_a_chip", "red, green and blue"),
+        ("damaged chip", "truncated_file", "damaged"),
+        ("snow", "no_share", "says snow much of chip a"),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(job: EvaluateNetworkJob, tmp_path: Path, case: str, code: str, words: str) -> None:
@@ -195,6 +197,10 @@ def test_bad_input_is_named_and_nothing_is_written(job: EvaluateNetworkJob, tmp_
         (tmp_path / "masks" / "a.png").unlink()
     elif case == "not a chip":
         picture(tmp_path / "images" / "a.png", np.zeros((1, 20, 20), np.uint8))
+    elif case == "damaged chip":
+        (tmp_path / "images" / "b.png").write_bytes(b"no picture")
+    elif case == "snow":
+        (tmp_path / "chips.csv").write_text("chip,region,snow\na,north,much\n")
     elif case == "no chips":
         (tmp_path / "empty").mkdir()
         changes["images"] = str(tmp_path / "empty")
