@@ -75,7 +75,7 @@ class PatchEmbedding(nn.Module):
         side = int((self.position.shape[1] - 1) ** 0.5)
         grid = as_map(self.position, side, side)
         places = functional.interpolate(grid, size=patches.shape[-2:], mode="bilinear", align_corners=False)
-        class_token = (self.class_token + self.position[:, :1]).expand(len(bands), -1, -1)
+        class_token = (self.class_token + self.position[:, :1]).expand(bands.shape[0], -1, -1)
         return torch.cat([class_token, (patches + places).flatten(2).transpose(1, 2)], dim=1)
 
 
