@@ -21,6 +21,7 @@ from qgis.core import (
 from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
 from .local_map import transformed
+from .shapes import polygons, valid
 
 LEVELS = 16
 LOWEST = 0.05
@@ -66,7 +67,7 @@ class Levels:
         """
         self._to_raster = QgsCoordinateTransform(crs, raster.crs(), context)
         self._start = transformed(outline, self._to_raster)
-        self._has_holes = any(part.numInteriorRings() for part in _parts(self._start))
+        self._has_holes = any(part.numInteriorRings() for part in polygons(self._start))
         self._others = QgsGeometry()
         self._geotransform, self.values = _window(raster, self._start.boundingBox())
         self._own = self._burnt(self._start)
@@ -127,25 +128,23 @@ class Levels:
             areas = -areas
         near = QgsGeometry.createGeometryEngine(self._start.constGet())
         near.prepareGeometry()
-        polygons = []
+        found = []
         for index in np.flatnonzero(areas >= SMALLEST_CELLS):
             polygon = QgsPolygon(self._line(rings[index]))
             if near.intersects(polygon):
-                polygons.append(polygon)
+                found.append(polygon)
         if self._has_holes:
             for index in np.flatnonzero(areas <= -SMALLEST_CELLS):
                 hole = self._line(rings[index])
-                around = (polygon for polygon in polygons if QgsGeometry(polygon.clone()).contains(QgsGeometry(hole.clone())))
+                around = (polygon for polygon in found if QgsGeometry(polygon.clone()).contains(QgsGeometry(hole.clone())))
                 for polygon in around:
                     polygon.addInteriorRing(hole.clone())
-        outline = QgsGeometry.collectGeometry([QgsGeometry(polygon) for polygon in polygons])
+        outline = valid(QgsGeometry.collectGeometry([QgsGeometry(polygon) for polygon in found]))
         if outline.isEmpty():
             return QgsGeometry.fromWkt("MULTIPOLYGON EMPTY")
-        if not outline.isGeosValid():
-            outline = outline.makeValid()
-        parts = _parts(outline)
+        parts = polygons(outline)
         if outline.intersects(self._others):
-            parts = [part for part in _parts(outline.difference(self._others)) if near.intersects(part)]
+            parts = [part for part in polygons(outline.difference(self._others)) if near.intersects(part)]
         largest = max((part.area() for part in parts), default=0.0)
         parts = [QgsGeometry(part.clone()) for part in parts if part.area() >= SMALLEST_SHARE * largest]
         return transformed(QgsGeometry.collectGeometry(parts), self._to_raster, back=True)
@@ -159,14 +158,14 @@ class Levels:
         t = np.array(self._geotransform).reshape(2, 3)
         return places @ t[:, 1:].T + t[:, 0]
 
-    def _burnt(self, polygons: QgsGeometry) -> np.ndarray:
+    def _burnt(self, area: QgsGeometry) -> np.ndarray:
         """Cells (rows, cols) with their middle in some polygons."""
         raster = _raster(np.zeros(self.values.shape, np.uint8), self._geotransform)
         raster.SetSpatialRef(FLAT)
         holder = _vectors()
         layer = holder.CreateLayer("polygons", FLAT, ogr.wkbUnknown)
         feature = ogr.Feature(layer.GetLayerDefn())
-        feature.SetGeometry(ogr.CreateGeometryFromWkb(bytes(polygons.asWkb())))
+        feature.SetGeometry(ogr.CreateGeometryFromWkb(bytes(area.asWkb())))
         layer.CreateFeature(feature)
         gdal.RasterizeLayer(raster, [1], layer, burn_values=[1])
         return raster.ReadAsArray().astype(bool)
@@ -262,12 +261,6 @@ def _inverse(geotransform: Sequence[float], places: np.ndarray) -> np.ndarray:
     """Coordinates (n, 2) as columns and rows (n, 2), of a cell's upper left corner."""
     t = np.array(geotransform).reshape(2, 3)
     return np.linalg.solve(t[:, 1:], (places - t[:, 0]).T).T
-
-
-def _parts(polygons: QgsGeometry) -> list[QgsPolygon]:
-    """Copies of the polygons in a geometry of any kind."""
-    parts = [part.clone() for part in polygons.constParts()]
-    return [part for part in parts if isinstance(part, QgsPolygon)]
 
 
 def _raster(values: np.ndarray, geotransform: Sequence[float] | None) -> Any:

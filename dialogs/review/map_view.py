@@ -26,6 +26,7 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction, QActionGroup, QGridLayout, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from ...processing_provider.translation import tr
+from .shapes import valid
 
 MODES = ("zoom", "pan", "stay")
 MODE_SETTING = "rock_glacier_mapper/review/map_mode"
@@ -223,11 +224,6 @@ def fitting(extent: QgsRectangle, settings: QgsMapSettings) -> QgsRectangle:
         wanted = QgsRectangle(there.visibleExtent())
         wanted.scale(LARGEST_SCALE / there.scale())
     return wanted
-
-
-def valid(geometry: QgsGeometry) -> QgsGeometry:
-    """The geometry, repaired where overlaying could fail on it."""
-    return geometry if geometry.isEmpty() or geometry.isGeosValid() else geometry.makeValid()
 
 
 def polygons_only(geometry: QgsGeometry) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsGeometry, QgsPoint, QgsPointXY
 
 from .local_map import local_map, transformed
+from .shapes import valid
 
 SPACING_M, MOST_POINTS = 5.0, 4000
 """A boundary is looked at in pieces of at most this length, longer ones where it would be more pieces than that."""
@@ -40,11 +41,11 @@ def compare(
     if outline.isEmpty():
         return Comparison()
     to_metres = local_map(QgsPointXY(outline.vertexAt(0)), crs, transform_context)
-    ours = _valid(transformed(outline, to_metres))
+    ours = valid(transformed(outline, to_metres))
     area = ours.area()
     if reference.isEmpty():
         return Comparison(area / 1e6)
-    theirs = _valid(transformed(reference, to_metres))
+    theirs = valid(transformed(reference, to_metres))
     reference_area = theirs.area()
     joint = ours.combine(theirs).area()
     return Comparison(
@@ -79,7 +80,3 @@ def _pieces(line: QgsGeometry) -> tuple[np.ndarray, np.ndarray]:
         middles.append((places[1:] + places[:-1]) / 2)
         lengths.append(np.hypot(*np.diff(places, axis=0).T))
     return np.concatenate(middles), np.concatenate(lengths)
-
-
-def _valid(polygons: QgsGeometry) -> QgsGeometry:
-    return polygons if polygons.isGeosValid() else polygons.makeValid()

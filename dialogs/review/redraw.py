@@ -8,6 +8,7 @@ import numpy as np
 from qgis.core import QgsCoordinateTransform, QgsGeometry, QgsLineString, QgsPointXY, QgsPolygon
 
 from .local_map import transformed
+from .shapes import polygons, valid
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Boundary:
 
     def __init__(self, outline: QgsGeometry, to_metres: QgsCoordinateTransform, near: QgsPointXY) -> None:
         """Of a polygon geometry, ``near`` on the map in metres that ``to_metres`` leads to."""
-        self._parts = _polygons(outline)
+        self._parts = polygons(outline)
         candidates = []
         for part, polygon in enumerate(self._parts):
             for ring in range(1 + polygon.numInteriorRings()):
@@ -100,16 +101,11 @@ class Boundary:
         return [QgsPointXY(*self._original[index]) for index in passed[np.argsort(ahead[passed])]]
 
 
-def _polygons(geometry: QgsGeometry) -> list[QgsPolygon]:
-    parts = [part.clone() for part in geometry.constParts()]
-    return [part for part in parts if isinstance(part, QgsPolygon)]
-
-
 def _filled(ring: QgsLineString) -> QgsGeometry:
     return QgsGeometry(QgsPolygon(ring.clone()))
 
 
 def _largest(geometry: QgsGeometry) -> QgsGeometry:
     """Its largest valid polygon."""
-    pieces = _polygons(geometry if geometry.isGeosValid() else geometry.makeValid())
+    pieces = polygons(valid(geometry))
     return QgsGeometry(max(pieces, key=lambda piece: piece.area())) if pieces else QgsGeometry.fromWkt("POLYGON EMPTY")

@@ -1,4 +1,4 @@
-"""Ground of outlines: what a line cuts, whether two differ, and the areas of many at once."""
+"""Ground of outlines: made valid, taken apart, cut by a line; whether two differ, and the areas of many at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from qgis.core import QgsDistanceArea, QgsGeometry, QgsPointXY, QgsRectangle
+from qgis.core import QgsDistanceArea, QgsGeometry, QgsPointXY, QgsPolygon, QgsRectangle
 
 SAME = 1e-9
 """Share of its area that an outline's ground may differ by and still be the same."""
@@ -33,6 +33,17 @@ def areas_km2(measure: QgsDistanceArea, figures: Iterable[list[float | None]]) -
         ratios[number] = measure.measureArea(square) / cell**2
     areas = planar[:, 0] * ratios[which.reshape(-1)] / 1e6
     return [value if math.isfinite(value) else None for value in areas.tolist()]
+
+
+def valid(outline: QgsGeometry) -> QgsGeometry:
+    """The outline, repaired where overlaying could fail on it: a boundary may cross itself while it is being edited."""
+    return outline if outline.isEmpty() or outline.isGeosValid() else outline.makeValid()
+
+
+def polygons(geometry: QgsGeometry) -> list[QgsPolygon]:
+    """Copies of the polygons in a geometry of any kind."""
+    parts = [part.clone() for part in geometry.constParts()]
+    return [part for part in parts if isinstance(part, QgsPolygon)]
 
 
 def cut(geometry: QgsGeometry, line: QgsGeometry) -> list[QgsGeometry]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qgis.core import QgsFeature, QgsFeatureRequest, QgsGeometry, QgsVectorLayer
+from qgis.core import QgsFeature, QgsFeatureRequest, QgsVectorLayer
+
+from .shapes import valid
 
 SAME_GROUND = 0.5
 """Share of the smaller outline, as when sessions are merged."""
@@ -34,11 +36,6 @@ def _waiting(outlines: QgsVectorLayer, request: QgsFeatureRequest) -> list[QgsFe
 
 
 def _on_same_ground(one: QgsFeature, other: QgsFeature) -> bool:
-    ours, theirs = (_valid(feature.geometry()) for feature in (one, other))
+    ours, theirs = (valid(feature.geometry()) for feature in (one, other))
     shared = ours.intersection(theirs).area()
     return shared > 0 and shared >= SAME_GROUND * min(ours.area(), theirs.area())
-
-
-def _valid(outline: QgsGeometry) -> QgsGeometry:
-    """A boundary may cross itself while it is being edited."""
-    return outline if outline.isGeosValid() else outline.makeValid()
