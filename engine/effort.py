@@ -30,6 +30,8 @@ DECISIONS = tuple(status for status in STATUSES if status != UNDECIDED)
 POINTS_M = AssessJob("", "").pixel_size
 """Of boundaries that are compared, one point is at most so far from the next; as Assess accuracy does."""
 
+MOST = 0.5
+"""Share of its ground that an outline has in common with what it became when outlines were merged; at least."""
 SAME = 1e-9
 """Share of their joint area that two boundaries may differ by and still be the same: a vertex on a straight edge is no edit."""
 
@@ -39,9 +41,18 @@ SELECT *, sum(seconds) OVER command / 60.0 / count(*) OVER command AS minutes
 FROM journal WHERE undone = 0 WINDOW command AS (PARTITION BY command)
 """
 """The time of a command, noted on its first row, is shared evenly by the outlines that it touched. What was undone does not count."""
-PER_OUTLINE = "SELECT uid, sum(minutes), count(DISTINCT command) FROM done GROUP BY uid"
+MERGED = "CREATE TEMP TABLE merged (uid TEXT PRIMARY KEY, became TEXT, command INTEGER, goes_on INTEGER)"
+"""Outlines that went because they became one with others; ``goes_on``: the one of them that the new outline names as its parent."""
+PER_OUTLINE = """
+SELECT coalesce(became, done.uid) AS outline, sum(minutes), count(DISTINCT done.command)
+FROM done LEFT JOIN merged USING (uid) GROUP BY outline
+"""
 PER_OPERATOR = "SELECT operator, sum(minutes), count(DISTINCT command) FROM done GROUP BY operator ORDER BY operator"
-PER_ACTION = "SELECT action, count(DISTINCT command), count(DISTINCT uid), sum(minutes) FROM done GROUP BY action ORDER BY min(id)"
+PER_ACTION = """
+SELECT iif(merged.command = done.command, 'edit', action) AS what,
+count(DISTINCT done.command), count(DISTINCT coalesce(became, done.uid)), sum(minutes)
+FROM done LEFT JOIN merged USING (uid) GROUP BY what ORDER BY min(id)
+"""
 PER_DAY = """
 SELECT substr(at, 1, 10) AS day, operator, count(DISTINCT uid) FROM done
 WHERE layer = 'outlines' AND coalesce(json_extract(after, '$.status'), 'unreviewed') <> 'unreviewed'
@@ -59,9 +70,18 @@ SELECT operator, count(DISTINCT command), sum(seconds) / 60.0 FROM journal WHERE
 """
 FIRST_BOUNDARY = """
 SELECT uid, before_geometry, min(id) FROM done
-WHERE layer = 'outlines' AND before_geometry IS NOT NULL AND after_geometry IS NOT NULL GROUP BY uid ORDER BY min(id)
+WHERE layer = 'outlines' AND before_geometry IS NOT NULL AND (after_geometry IS NOT NULL OR after IS NULL) GROUP BY uid ORDER BY min(id)
 """
+MADE = "SELECT uid FROM (SELECT uid, before, min(id) FROM done WHERE layer = 'outlines' GROUP BY uid) WHERE before IS NULL"
+"""Outlines that a command of the review made."""
 DELETED = "SELECT uid FROM (SELECT uid, after, max(id) FROM done WHERE layer = 'outlines' GROUP BY uid) WHERE after IS NULL"
+GONE_WITH = f"""
+SELECT gone.uid, command, gone.before_geometry, stays.uid, stays.after_geometry, json_extract(stays.after, '$.parent') IS gone.uid
+FROM done AS gone JOIN done AS stays USING (command)
+WHERE gone.uid IN ({DELETED}) AND gone.layer = 'outlines' AND gone.after IS NULL AND gone.before_geometry IS NOT NULL
+AND stays.layer = 'outlines' AND stays.after_geometry IS NOT NULL ORDER BY gone.id
+"""
+"""Outlines that went with a command that gave others a boundary."""
 
 DEFINITIONS = {
     "decided": "outlines with another status than unreviewed, by the status that they have now",
@@ -70,8 +90,10 @@ DEFINITIONS = {
     "outlines_per_hour": "decided outlines with known time over that time",
     "in_bulk": "outlines that were decided in one command with others",
     "edited_share": "of the predicted outlines that were kept (accepted, edited, uncertain), those whose boundary a person changed; the "
-    "parts of one that was split are one outline",
-    "iou": "shared over joint area of an outline before its first edit and now, of all its parts that were kept where it was split",
+    "parts of one that was split are one outline, and so are those that were merged",
+    "merged": "outlines that became a part of another one",
+    "iou": "shared over joint area of an outline before its first edit and now: of all its parts that were kept where it was split, of all "
+    "that it was made of where outlines were merged",
     "area_change_percent": "area now less area before the first edit, in percent of the area before",
     "moved_m": "mean distance between the boundary before the first edit and now, of every metre of both to the other one; metres",
     "undone": "commands that were undone",
@@ -109,6 +131,8 @@ def effort(place: Path, session: Session, check: Callable[[], None] = lambda: No
     """
     with closing(sqlite3.connect(place)) as journal:
         journal.execute(DONE)
+        journal.execute(MERGED)
+        journal.executemany("INSERT INTO merged VALUES (?, ?, ?, ?)", _merged(journal))
         table = _table(session, journal, check)
         numbers = _numbers(place, session, table, journal)
     check()
@@ -121,7 +145,8 @@ def _table(session: Session, journal: sqlite3.Connection, check: Callable[[], No
     chosen = np.flatnonzero(np.isin(texts(column_of(layer, "status")).astype(str), DECISIONS))
     uids = texts(column_of(layer, "uid"))[chosen]
     of_uid = {uid: (minutes, commands) for uid, minutes, commands in journal.execute(PER_OUTLINE)}
-    parent = dict(zip(texts(column_of(layer, "uid")), texts(column_of(layer, "parent")), strict=True))
+    parent = {uid: above for uid, above in zip(texts(column_of(layer, "uid")), texts(column_of(layer, "parent")), strict=True) if above}
+    parent |= {uid: became for uid, became in journal.execute("SELECT uid, became FROM merged") if parent.get(became) != uid}
     table: dict[str, Column] = {
         "uid": uids,
         "origin": np.array([_origin(uid, parent) for uid in uids], dtype=object),
@@ -150,21 +175,27 @@ def _changes(
     now: NDArray[np.object_],
     crs: CRS,
     journal: sqlite3.Connection,
-    parent: Mapping[str, str | None],
+    parent: Mapping[str, str],
     check: Callable[[], None],
 ) -> dict[str, Column]:
     """Columns (n,) of what edits changed in the outlines of a table, on the row of the first part that was kept, NaN on the others."""
     parts: dict[str, list[int]] = {}
     for row in np.flatnonzero(np.isin(table["decision"].astype(str), KEPT)).tolist():
         parts.setdefault(table["origin"][row], []).append(row)
-    first: dict[str, bytes] = {}
+    made = {uid for (uid,) in journal.execute(MADE)}
+    first: dict[str, list[bytes]] = {}
     for uid, wkb, _ in journal.execute(FIRST_BOUNDARY):
-        first.setdefault(_origin(uid, parent), wkb)
+        origin = _origin(uid, parent)
+        if uid not in made:
+            first.setdefault(origin, []).append(wkb)
+        elif origin == uid:
+            first.setdefault(origin, [wkb])
     drawn = [origin for origin in parts if origin in first]
     rows = np.array(
         [next((row for row in parts[origin] if table["uid"][row] == origin), parts[origin][0]) for origin in drawn], dtype=np.intp
     )
-    was = sound(shapely.from_wkb(np.array([first[origin] for origin in drawn], dtype=object)))
+    was = np.array([shapely.union_all(sound(shapely.from_wkb(np.array(first[origin], dtype=object)))) for origin in drawn], dtype=object)
+    was = sound(was)
     became = sound(np.array([shapely.union_all(now[parts[origin]]) for origin in drawn], dtype=object))
     changed = np.flatnonzero((shapely.area(was) > 0) & (shapely.area(became) > 0))
     changed = changed[pair_iou(was[changed], became[changed]) < 1 - SAME]
@@ -182,8 +213,20 @@ def _changes(
     return columns
 
 
-def _origin(uid: str, parent: Mapping[str, str | None]) -> str:
-    """The outline that one was split off in the first place; itself where it is no part of another."""
+def _merged(journal: sqlite3.Connection) -> list[tuple[str, str, int, bool]]:
+    """Rows of the table merged: what went with a command that gave most of its ground to another outline."""
+    found: dict[str, tuple[float, str, int, bool]] = {}
+    for uid, command, was, into, now, goes_on in journal.execute(GONE_WITH):
+        before, after = sound(shapely.from_wkb(np.array([was, now], dtype=object)))
+        share = shapely.area(shapely.intersection(before, after)) / (shapely.area(before) or np.inf)
+        if share > max(MOST, found.get(uid, (0.0,))[0]):
+            found[uid] = share, into, command, bool(goes_on)
+    into = {uid: became for uid, (_, became, _, _) in found.items()}
+    return [(uid, _origin(uid, into), command, goes_on) for uid, (_, _, command, goes_on) in found.items()]
+
+
+def _origin(uid: str, parent: Mapping[str, str]) -> str:
+    """The outline that one was split off in the first place, or became in the end; itself where it is no part of another."""
     walked = {uid}
     while (above := parent.get(uid)) is not None and above not in walked:
         walked.add(above)
@@ -198,7 +241,8 @@ def _numbers(place: Path, session: Session, table: Columns, journal: sqlite3.Con
     undone = {operator: (count, time) for operator, count, time in journal.execute(UNDONE)}
     days = [{"day": day, "operator": operator, "outlines": count} for day, operator, count in journal.execute(PER_DAY)]
     decided = len(table["uid"])
-    held = set(texts(column_of(session.outlines, "uid")))
+    gone = {uid for (uid,) in journal.execute(DELETED)} - set(texts(column_of(session.outlines, "uid")))
+    merged = {uid: goes_on for uid, goes_on in journal.execute("SELECT uid, goes_on FROM merged") if uid in gone}
     numbers = {
         "session": {"file": place.name, **{name: session.settings.get(name) for name in ("session", "created")}},
         "outlines": {
@@ -206,7 +250,8 @@ def _numbers(place: Path, session: Session, table: Columns, journal: sqlite3.Con
             "decided": decided,
             "undecided": every - decided,
             "conflicts": int((undecided & ~is_null(column_of(session.outlines, "conflict"))).sum()),
-            "deleted": len({uid for (uid,) in journal.execute(DELETED)} - held),
+            "deleted": len(gone - merged.keys()),
+            "merged": sum(not goes_on for goes_on in merged.values()),
             "in_bulk": journal.execute(IN_BULK).fetchone()[0],
         },
         "decisions": {status: _taken(_where(table, table["decision"] == status)) for status in DECISIONS},

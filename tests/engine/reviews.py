@@ -99,6 +99,20 @@ class Review:
         entry |= {"before": json.dumps({**outline, "geometry": None}), "before_geometry": shapely.to_wkb(outline["geometry"])}
         self.rows[OUTLINES].remove(outline)
 
+    def merge(self, operator: str, into: str, *uids: str, geometry: shapely.Polygon, seconds: float | None = None, **fields: Any) -> None:
+        """Outlines that become one, as QGIS's tools do it: ``into`` is one of them, or a new one that names the largest as its parent."""
+        gone = [uid for uid in uids if uid != into]
+        for number, uid in enumerate(gone):
+            self.delete(operator, uid)
+            self.journal[-1] |= {"command": self.journal[-1]["command"] - bool(number), "seconds": None if number else seconds}
+        command = self.journal[-1]["command"]
+        if into in uids:
+            self.do(operator, "edit", into, geometry=geometry, status="edited")
+        else:
+            self.add(operator, into, geometry, source="predicted", status="edited", **fields)
+            self.journal[-1]["action"] = "edit"
+        self.journal[-1]["command"] = command
+
     def _entry(
         self, command: int, operator: str, action: str, uid: str, at: str, seconds: float | None, undone: bool, saved: bool
     ) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def worked() -> Review:
 class TestNumbers:
     def test_what_was_decided(self, worked, tmp_path):
         numbers = effort_of(worked, tmp_path).numbers
-        assert numbers["outlines"] == {"all": 6, "decided": 5, "undecided": 1, "conflicts": 0, "deleted": 0, "in_bulk": 2}
+        assert numbers["outlines"] == {"all": 6, "decided": 5, "undecided": 1, "conflicts": 0, "deleted": 0, "merged": 0, "in_bulk": 2}
         counts = {status: found["outlines"] for status, found in numbers["decisions"].items()}
         assert counts == {"accepted": 2, "edited": 1, "added": 0, "uncertain": 1, "rejected": 1, "replaced": 0}
         assert numbers["reasons"]["moraine"] == 1 and numbers["reasons"]["snow"] == 0
@@ -147,8 +147,46 @@ class TestNumbers:
         review.add("Ada", "b", box(400, 0))
         review.delete("Ada", "b")
         assert effort_of(review, tmp_path).numbers["outlines"] | {"in_bulk": 0} == {
-            **{"all": 1, "decided": 0, "undecided": 1, "conflicts": 0, "deleted": 1, "in_bulk": 0}
+            **{"all": 1, "decided": 0, "undecided": 1, "conflicts": 0, "deleted": 1, "merged": 0, "in_bulk": 0}
         }
+
+    @pytest.mark.parametrize("into", ["b", "new"], ids=["into one of them", "into a new one"])
+    def test_outlines_that_were_merged_are_one_edit(self, tmp_path, into):
+        review = Review()
+        review.predict("a", box(0, 0, 200))
+        review.predict("b", box(200, 0, 400))
+        review.predict("c", box(600, 0, 200))
+        review.predict("far", box(3000, 0))
+        review.do("Ada", "edit", "a", geometry=box(0, 0, 200, 100), seconds=30, status="edited")
+        review.merge("Ada", into, "a", "b", "c", geometry=box(0, 0, 800), seconds=60, parent="b" if into == "new" else None)
+        review.delete("Ada", "far")
+        result = effort_of(review, tmp_path)
+        numbers = result.numbers
+        assert numbers["outlines"] | {"in_bulk": 0} == {
+            **{"all": 1, "decided": 1, "undecided": 0, "conflicts": 0, "deleted": 1, "merged": 2, "in_bulk": 0}
+        }
+        assert (numbers["edits"]["predicted_kept"], numbers["edits"]["edited"]) == (1, 1)
+        assert numbers["edits"]["iou"]["n"] == 0  # all of what was predicted, and nothing else, though "a" was smaller for a while
+        assert result.outlines["minutes"].tolist() == pytest.approx([1.5]) and result.outlines["commands"].tolist() == [2]
+        assert [(row["action"], row["commands"], row["outlines"]) for row in numbers["actions"]] == [("edit", 2, 1), ("delete", 1, 1)]
+
+    def test_merged_and_deleted_then(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0))
+        review.predict("b", box(200, 0))
+        review.merge("Ada", "new", "a", "b", geometry=box(0, 0, 400), parent="a")
+        review.delete("Ada", "new")
+        outlines = effort_of(review, tmp_path).numbers["outlines"]
+        assert (outlines["all"], outlines["deleted"], outlines["merged"]) == (0, 1, 1)
+
+    def test_what_a_merge_left_out_is_area_lost(self, tmp_path):
+        review = Review()
+        review.predict("a", box(0, 0, 200))
+        review.predict("b", box(200, 0, 200))
+        review.merge("Ada", "a", "a", "b", geometry=box(0, 0, 400))
+        review.do("Ada", "edit", "a", geometry=box(0, 0, 300), status="edited")
+        edits = effort_of(review, tmp_path).numbers["edits"]
+        assert edits["iou"]["median"] == pytest.approx(0.75) and edits["area_change_percent"]["mean"] == pytest.approx(-25, abs=1e-3)
 
     def test_outlines_without_a_shape_do_not_stop_it(self, tmp_path):
         review = Review()
