@@ -120,11 +120,6 @@ CUTS = NamedStyle("cuts")
 SAMPLE = NamedStyle("sample")
 TRAINING_SAMPLES = NamedStyle("samples")
 FALL_LINES = NamedStyle("fall_lines")
-REVIEW_OUTLINES = NamedStyle("review_outlines")
-REVIEW_RESTRICTED = NamedStyle("review_restricted")
-REVIEW_PREDICTED = NamedStyle("review_predicted")
-REVIEW_REFERENCE = NamedStyle("review_reference")
-REVIEW_TILES = NamedStyle("review_tiles")
 
 LOADED_IN_ORDER = (
     TRUE_COLOUR,

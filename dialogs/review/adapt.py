@@ -7,7 +7,6 @@ from typing import Callable
 
 from qgis.core import Qgis
 from qgis.gui import QgsMapLayerComboBox
-from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from ...jobs import JOB_TYPES, UpdateReviewJob
@@ -44,7 +43,6 @@ class AdaptDialog(QDialog):
         super().__init__(parent)
         review.closed.connect(self.reject)
         self.setWindowTitle(tr("Adapt"))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         kept, rejected = examples(review)
         explanation = QLabel(
             tr(

@@ -103,7 +103,6 @@ class AttributeForm(QWidget):
         self._review = review
         self._uids: list[str] = []
         self._shown: dict[str, Any] = {}
-        self._kinds = dict(ATTRIBUTES)
         self._current = self._previous = ""
         with open(DOMAINS, encoding="utf-8") as file:
             self._domains = json.load(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 from qgis.core import Qgis, QgsMapLayer, QgsProject, QgsSnappingConfig, QgsTolerance, QgsVectorLayer
@@ -15,33 +14,26 @@ class EditingOptions:
     """A picture of snapping, topological editing, avoided overlaps, current layer and map tool.
 
     A saved project counts as saved all the while: QGIS, when it is closed, has nothing to ask about.
-    ``restore`` gives them back as they were, once; as a context it does so at the end of the block, however that ends.
+    ``restore`` gives them back as they were, once.
 
     Parameters
     ----------
     project
         Whose options they are.
-    iface
-        Of QGIS, or None where there is no window: then the current layer and the map tool are left alone.
+    interface
+        Of QGIS: whose current layer and map tool.
     """
 
-    def __init__(self, project: QgsProject, iface: Any | None = None) -> None:
-        self._project, self._iface = project, iface
+    def __init__(self, project: QgsProject, interface: Any) -> None:
+        self._project, self._interface = project, interface
         self._snapping = QgsSnappingConfig(project.snappingConfig())
         self._by_layer = {layer.id(): own for layer, own in self._snapping.individualLayerSettings().items()}
         self._snapping.clearIndividualLayerSettings()  # it holds bare pointers: a layer that goes would be a crash
         self._topological = project.topologicalEditing()
         self._avoid_mode = project.avoidIntersectionsMode()
         self._avoid_layers = [layer.id() for layer in project.avoidIntersectionsLayers()]
-        self._layer = iface.activeLayer() if iface is not None else None
-        self._tool = iface.mapCanvas().mapTool() if iface is not None else None
+        self._layer, self._tool = interface.activeLayer(), interface.mapCanvas().mapTool()
         self._is_kept = True
-
-    def __enter__(self) -> EditingOptions:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.restore()
 
     def edit(self, layer: QgsVectorLayer, others: tuple[QgsVectorLayer, ...] = ()) -> None:
         """What editing a boundary needs: ``layer`` is current, the pointer snaps to its boundaries and those of ``others``."""
@@ -57,8 +49,7 @@ class EditingOptions:
             snapping.setIndividualLayerSettings(wanted, settings)
         with QgsProject.blockDirtying(self._project):
             self._project.setSnappingConfig(snapping)
-        if self._iface is not None:
-            self._iface.setActiveLayer(layer)
+        self._interface.setActiveLayer(layer)
 
     def restore(self) -> None:
         """Give the options back; what is gone meanwhile (a layer, a tool) is left out."""
@@ -71,11 +62,9 @@ class EditingOptions:
             self._project.setTopologicalEditing(self._topological)
             self._project.setAvoidIntersectionsMode(self._avoid_mode)
             self._project.setAvoidIntersectionsLayers([layer for layer in layers if isinstance(layer, QgsVectorLayer)])
-        if self._iface is None:
-            return
         if _is_here(self._layer) and self._project.mapLayer(self._layer.id()) is not None:
-            self._iface.setActiveLayer(self._layer)
-        canvas = self._iface.mapCanvas()
+            self._interface.setActiveLayer(self._layer)
+        canvas = self._interface.mapCanvas()
         if _is_here(self._tool):
             canvas.setMapTool(self._tool)
         elif self._tool is None and canvas.mapTool() is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from qgis.core import (
@@ -22,8 +21,7 @@ from qgis.core import (
 from qgis.gui import QgsMapCanvas, QgsMapTool, QgsRubberBand
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QSize, Qt, pyqtSignal
-from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QAction, QActionGroup, QGridLayout, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QActionGroup, QGridLayout, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from ...processing_provider.translation import tr
 from .shapes import valid
@@ -61,8 +59,8 @@ class MapView(QObject):
         mode = QgsSettings().value(MODE_SETTING, MODES[0], type=str)
         self._mode = mode if mode in MODES else MODES[0]
         self._shows_fills, self._closed = True, False
-        self._bands = {part: self._band(hatch(part), opacity=1.0) for part in (COMMON, OURS, THEIRS)}
-        self._boundary = self._band(boundary_symbol(), opacity=1.0)
+        self._bands = {part: self._band(hatch(part)) for part in (COMMON, OURS, THEIRS)}
+        self._boundary = self._band(boundary_symbol())
         review.current_changed.connect(self._go)
         review.changed.connect(self._follow)
         review.closed.connect(self.close)
@@ -207,10 +205,9 @@ class MapView(QObject):
             band.setVisible(self._shows_fills and not (edits and part == COMMON))
         self._boundary.setVisible(not edits)
 
-    def _band(self, symbol: QgsFillSymbol, opacity: float) -> QgsRubberBand:
+    def _band(self, symbol: QgsFillSymbol) -> QgsRubberBand:
         band = QgsRubberBand(self._canvas, Qgis.GeometryType.Polygon)
         band.setSymbol(symbol)
-        band.setOpacity(opacity)
         return band
 
 
@@ -291,22 +288,16 @@ class LegendLine(QWidget):
         modes = QActionGroup(menu)
         texts = {"zoom": tr("Zoom to each outline"), "pan": tr("Move to each outline, keep the scale"), "stay": tr("Stay where it is")}
         for mode in MODES:
-            action = self._choice(menu, texts[mode], self._view.mode == mode, partial(self._view.set_mode, mode))
-            modes.addAction(action)
+            action = modes.addAction(menu.addAction(texts[mode]))
+            action.setCheckable(True)
+            action.setChecked(self._view.mode == mode)
+            action.triggered.connect(lambda _checked=False, mode=mode: self._view.set_mode(mode))
         menu.addSeparator()
         fills = menu.addAction(tr("Show what differs"))
         fills.setCheckable(True)
         fills.setChecked(self._view.shows_fills)
         fills.toggled.connect(self._view.set_shows_fills)
         return menu
-
-    @staticmethod
-    def _choice(menu: QMenu, text: str, checked: bool, do: Any) -> QAction:
-        action = menu.addAction(QIcon(), text)
-        action.setCheckable(True)
-        action.setChecked(checked)
-        action.triggered.connect(lambda _checked=False: do())
-        return action
 
     def _name(self) -> None:
         for part, name in self._view.names().items():

@@ -10,7 +10,6 @@ from qgis.gui import QgsMapCanvas, QgsRubberBand
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QSignalBlocker, Qt
 from qgis.PyQt.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
-from qgis.utils import iface
 
 from ...processing_provider.translation import tr
 from .session import ReviewError
@@ -34,10 +33,10 @@ class Navigator(QWidget):
     edge is still in mind.
     """
 
-    def __init__(self, review: Any, canvas: QgsMapCanvas, draw: Callable[[], None] | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Any, canvas: QgsMapCanvas, draw: Callable[[], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review, self._canvas, self._layer = review, canvas, review.tiles
-        self._draw = draw if draw is not None else self._draw_natively
+        self._draw = draw
         self._was_shown: bool | None = None
         self._at: int | None = None
         self._tiles = self._read()
@@ -197,7 +196,3 @@ class Navigator(QWidget):
         before = node.itemVisibilityChecked()
         node.setItemVisibilityChecked(shown)
         return bool(before)
-
-    def _draw_natively(self) -> None:
-        iface.setActiveLayer(self._review.outlines)
-        iface.actionAddFeature().trigger()

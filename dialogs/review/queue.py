@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...review_session import RELATIONS, SIZE_CLASSES, SOURCES, STATUSES, size_class
+from ...review_session import RELATIONS, SIZE_CLASSES, SOURCES, STATUSES, UNDECIDED, size_class
 
 TEXTS = ("uid", "name", "comment")
 CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -52,8 +52,6 @@ COLUMNS = (
 """Of a row, None where unknown; units and ranges as in :data:`review_session.REVIEW_FIELDS`."""
 SIZE_CLASS = "size_class"
 """A column that follows from the area: filtered and sorted by, not stored."""
-UNDECIDED = STATUSES[0]
-
 CHUNK = 4096
 
 
@@ -318,10 +316,6 @@ class Queue:
     def relations(self, in_view: bool = False) -> dict[str, int]:
         """Number of outlines by relation, "" where there is none."""
         return self._categories["relation"].counts(self._view if in_view else self._all())
-
-    def values(self, column: str) -> list[str]:
-        """What occurs in a column of repeating texts, in its order, "" where unknown."""
-        return list(self._categories[column].counts(self._all()))
 
     def undecided(self, in_view: bool = False) -> int:
         """How many outlines are still to be judged: unreviewed ones, and those that two reviewers disagree on."""

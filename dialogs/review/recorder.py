@@ -85,7 +85,7 @@ class Recorder:
         layer: QgsVectorLayer,
         on_command: Callable[[Recorder, Entry, list[Touch]], None],
         on_moved: Callable[[Recorder, list[Entry], list[Touch], bool], None],
-        on_shape: Callable[[int, QgsGeometry, QgsGeometry], bool] = lambda *_: True,
+        on_shape: Callable[[int, QgsGeometry, QgsGeometry], bool],
     ) -> None:
         self.layer = layer
         self.entries: list[Entry] = []
@@ -93,7 +93,7 @@ class Recorder:
         self.is_paused = False
         self._on_command, self._on_moved, self._on_shape = on_command, on_moved, on_shape
         self._known: dict[int, State | None] = {}  # of features that are not as the file has them
-        self._is_new = self._is_ending = False
+        self._is_ending = False
         self._forget()
         self._shaped: set[int] = set()
         self._skip = set(layer.primaryKeyAttributes())
@@ -140,7 +140,7 @@ class Recorder:
         self._presence: dict[int, bool] = {}
 
     def _started(self, _text: str = "") -> None:
-        self._is_new, self._is_ending = True, False
+        self._is_ending = False
         self._shaped.clear()
 
     def _attribute_changed(self, fid: int, index: int, value: Any) -> None:
@@ -164,11 +164,11 @@ class Recorder:
         self._presence[fid] = False
 
     def _ended(self) -> None:
-        self._is_new = self._is_ending = False
+        self._is_ending = False
         self._push(Entry())
 
     def _destroyed(self) -> None:
-        self._is_new = self._is_ending = False
+        self._is_ending = False
         self._forget()
         del self.entries[self._stack.index() :]
         self.index = self._stack.index()

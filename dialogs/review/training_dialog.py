@@ -83,7 +83,6 @@ class JobDialog(QDialog):
         self._offers: list[QPushButton] = []
         review.closed.connect(self.reject)
         self.setWindowTitle(title)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._said = QLabel(explanation)
         self._outcome = QLabel()
         for label in (self._said, self._outcome):

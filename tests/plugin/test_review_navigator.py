@@ -99,7 +99,7 @@ def test_visits_are_known_again_in_the_next_session(module, navigator, review, c
     path = review.path
     review.close()
     again = module("dialogs.review.session").Review(path, "Bob", QgsProject.instance())
-    second = module("dialogs.review.navigator").Navigator(again, canvas)
+    second = module("dialogs.review.navigator").Navigator(again, canvas, lambda: None)
     qtbot.addWidget(second)
     assert progress(second) == "1 of 4 tiles visited, 25.0 %"
     second.next_tile()
@@ -146,7 +146,7 @@ def test_an_outline_that_is_drawn_enters_the_queue_as_added(navigator, review, d
 
 def test_no_tiles(module, review, canvas, qtbot):
     review.tiles.dataProvider().truncate()
-    navigator = module("dialogs.review.navigator").Navigator(review, canvas)
+    navigator = module("dialogs.review.navigator").Navigator(review, canvas, lambda: None)
     qtbot.addWidget(navigator)
     navigator.next_tile()
     assert navigator.tile is None and "no tiles" in progress(navigator)

@@ -162,7 +162,6 @@ def test_counts(queue: Any, module_queue: Any) -> None:
     queue.filter(module_queue.Filter(relations=frozenset({"1-1"})))
     assert queue.undecided(in_view=True) == 1
     assert queue.relations(in_view=True) == {"1-1": 2}
-    assert queue.values("change") == ["found", ""]
 
 
 def test_the_histogram_parts_what_is_judged_and_leaves_out_the_unknown(queue: Any) -> None:
