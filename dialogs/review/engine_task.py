@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any, Callable
 
-from qgis.core import QgsApplication, QgsFeedback, QgsProcessingFeedback, QgsTask
+from qgis.core import (
+    Qgis,
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsFeedback,
+    QgsFields,
+    QgsGeometry,
+    QgsProcessingFeedback,
+    QgsProcessingUtils,
+    QgsProject,
+    QgsTask,
+    QgsVectorFileWriter,
+)
 
 from ...jobs import Job
 from ...processing_provider.engine_process import EngineFailed, run_job
+from ...processing_provider.translation import tr
 
 
 class _TaskFeedback(QgsProcessingFeedback):
@@ -23,6 +39,36 @@ class _TaskFeedback(QgsProcessingFeedback):
         """Kept for the end."""
         self.warnings.append(warning)
         super().pushWarning(warning)
+
+
+class OutlineFile:
+    """One outline as a file for a job of the engine, in a temporary folder of its own; what is left of it goes with QGIS.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written to.
+    """
+
+    def __init__(self, outline: QgsGeometry, crs: QgsCoordinateReferenceSystem) -> None:
+        self._folder = Path(QgsProcessingUtils.generateTempFilename("outline.gpkg")).parent
+        self.path = self.beside("outline.gpkg")
+        options = QgsVectorFileWriter.SaveVectorOptions()
+        options.driverName, options.layerName = "GPKG", "outline"
+        context = QgsProject.instance().transformContext()
+        writer = QgsVectorFileWriter.create(self.path, QgsFields(), Qgis.WkbType.MultiPolygon, crs, context, options)
+        feature = QgsFeature()
+        feature.setGeometry(outline)
+        if not writer.addFeature(feature) or writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
+            raise OSError(tr("The temporary folder {} cannot be written to.").format(self._folder))
+
+    def beside(self, name: str) -> str:
+        """Where the job writes a file of that name."""
+        return str(self._folder / name)
+
+    def remove(self) -> None:
+        """The folder with all that is in it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class EngineTask(QgsTask):

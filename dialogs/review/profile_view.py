@@ -11,19 +11,17 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCsException,
-    QgsFeature,
     QgsGeometry,
     QgsLineSymbol,
     QgsPointXY,
     QgsProfilePoint,
     QgsProject,
     QgsRasterLayer,
-    QgsVectorFileWriter,
     QgsVectorLayer,
 )
 from qgis.gui import QgsDockWidget, QgsElevationProfileCanvas, QgsMapCanvas, QgsPlotToolPan, QgsRubberBand
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import Qt, QTemporaryDir, QTimer
+from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtGui import QPalette, QPen
 from qgis.PyQt.QtWidgets import QGraphicsLineItem, QGraphicsSimpleTextItem, QLabel, QMainWindow, QStackedLayout, QVBoxLayout, QWidget
 from qgis.utils import iface
@@ -31,7 +29,7 @@ from qgis.utils import iface
 from ...jobs import FallLinesJob
 from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
-from .engine_task import EngineTask
+from .engine_task import EngineTask, OutlineFile
 from .local_map import local_map, transformed
 from .second_view import alive, crosshair
 
@@ -78,8 +76,6 @@ class ProfileView(QgsDockWidget):
         self._shown: ProfileLine | None = None
         self._summary = ""
         self._closed = self._is_drawn = False
-        self._folder = QTemporaryDir()
-        self._runs = 0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PATIENCE_MS)
@@ -126,7 +122,6 @@ class ProfileView(QgsDockWidget):
         self.profile.setLayers([])
         self.profile.clear()
         self._dem = None
-        self._folder.remove()
         window = self.parent()
         if isinstance(window, QMainWindow):
             window.removeDockWidget(self)
@@ -213,25 +208,27 @@ class ProfileView(QgsDockWidget):
             self._substitute(uid, outline, why)
             return
         self._say(tr("The fall line is being found…"))
-        self._runs += 1
-        source, target = (self._folder.filePath(f"{name}_{self._runs}.gpkg") for name in ("outline", "fall_line"))
-        write_outline(outline, self._review.crs, source)
-        self._task = EngineTask(
-            tr("Fall line of an outline"),
-            FallLinesJob(source, raster_path(self._review.dem), target),
-            lambda _result, _warnings: self._found(uid, outline, target),
-            lambda why: self._substitute(uid, outline, why),
-        ).start()
+        try:
+            file = OutlineFile(outline, self._review.crs)
+        except OSError as problem:
+            self._substitute(uid, outline, str(problem))
+            return
+        target = file.beside("fall_line.gpkg")
 
-    def _found(self, uid: str, outline: QgsGeometry, path: str) -> None:
-        layer = QgsVectorLayer(path, "", "ogr")
-        feature = next(layer.getFeatures(), None)
-        line = QgsGeometry(feature.geometry()) if feature is not None else QgsGeometry()
-        del feature, layer
-        if line.isEmpty():
-            self._substitute(uid, outline, tr("no fall line was found"))
-        else:
-            self._keep(uid, outline, profile_line(line, outline, self._review.crs, self._project))
+        def found(_result: dict[str, Any], _warnings: list[str]) -> None:
+            line = _read(target)
+            file.remove()
+            if line.isEmpty():
+                self._substitute(uid, outline, tr("no fall line was found"))
+            else:
+                self._keep(uid, outline, profile_line(line, outline, self._review.crs, self._project))
+
+        def failed(why: str) -> None:
+            file.remove()
+            self._substitute(uid, outline, why)
+
+        job = FallLinesJob(file.path, raster_path(self._review.dem), target)
+        self._task = EngineTask(tr("Fall line of an outline"), job, found, failed).start()
 
     def _substitute(self, uid: str, outline: QgsGeometry, why: str) -> None:
         self._keep(uid, outline, straight_line(outline, self._review.crs, self._project, self._dem, why))
@@ -390,13 +387,8 @@ def elevation_at(dem: QgsRasterLayer, place: QgsPointXY, crs: QgsCoordinateRefer
     return float(value) if known else math.nan
 
 
-def write_outline(outline: QgsGeometry, crs: QgsCoordinateReferenceSystem, path: str) -> None:
-    """One outline as a file for the engine."""
-    layer = QgsVectorLayer("MultiPolygon", "outline", "memory")
-    layer.setCrs(crs)
-    feature = QgsFeature()
-    feature.setGeometry(outline)
-    layer.dataProvider().addFeature(feature)
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.layerName = "outline"
-    QgsVectorFileWriter.writeAsVectorFormatV3(layer, path, QgsProject.instance().transformContext(), options)
+def _read(path: str) -> QgsGeometry:
+    """The one line of a file; empty where there is none."""
+    layer = QgsVectorLayer(path, "", "ogr")
+    feature = next(layer.getFeatures(), None)
+    return feature.geometry() if feature is not None else QgsGeometry()

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    Qgis,
-    QgsApplication,
-    QgsFeature,
-    QgsFields,
-    QgsGeometry,
-    QgsPointXY,
-    QgsProcessingUtils,
-    QgsProject,
-    QgsVectorFileWriter,
-    QgsVectorLayer,
-)
+from qgis.core import Qgis, QgsApplication, QgsGeometry, QgsPointXY, QgsVectorLayer
 from qgis.gui import QgsMapCanvas, QgsMapCanvasItem, QgsMapMouseEvent, QgsMapTool, QgsRubberBand
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QPoint, QPointF, QRectF, Qt, QTimer
@@ -29,7 +16,7 @@ from ...jobs import SplitJob
 from ...processing_provider.engine_home import EngineState, engine_state, what_to_do
 from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
-from .engine_task import EngineTask
+from .engine_task import EngineTask, OutlineFile
 from .session import ReviewError
 from .tool_looks import CASING, LETTERS, PREVIEW, PROPOSED, line_width, preview_band
 
@@ -184,21 +171,22 @@ class SplitTool(QgsMapTool):
         if engine_state() is not EngineState.READY:
             self._tell_once(tr("Draw the line: no cuts are proposed. {}").format(what_to_do(engine_state())))
             return
-        path = Path(QgsProcessingUtils.generateTempFilename("outline.gpkg"))
-        if not _write(outline, self._review.outlines, path):
-            self._tell_once(tr("Draw the line: the temporary folder {} cannot be written, so no cuts are proposed.").format(path.parent))
+        try:
+            file = OutlineFile(outline, self._review.crs)
+        except OSError as problem:
+            self._tell_once(tr("Draw the line: no cuts are proposed. {}").format(problem))
             return
-        cuts = path.with_name("cuts.gpkg")
-        job = SplitJob(str(path), str(path.with_name("units.gpkg")), probability=rasters[0], dem=rasters[1], cuts=str(cuts))
+        cuts = file.beside("cuts.gpkg")
+        job = SplitJob(file.path, file.beside("units.gpkg"), probability=rasters[0], dem=rasters[1], cuts=cuts)
 
         def found(_result: dict[str, Any], _warnings: list[str]) -> None:
             self._task = None
             self._propose(_read(cuts))
-            shutil.rmtree(path.parent, ignore_errors=True)
+            file.remove()
 
         def failed(why: str) -> None:
             self._task = None
-            shutil.rmtree(path.parent, ignore_errors=True)
+            file.remove()
             self._tell_once(tr("Draw the line: no cuts were proposed. {}").format(why))
 
         self._task = EngineTask(tr("Looking for cuts"), job, found, failed).start()
@@ -331,17 +319,6 @@ def lengthened(line: QgsGeometry, outline: QgsGeometry) -> QgsGeometry:
     return QgsGeometry.fromPolylineXY(points)
 
 
-def _write(outline: QgsGeometry, outlines: QgsVectorLayer, path: Path) -> bool:
-    """One outline as a GeoPackage; whether that worked."""
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName, options.layerName = "GPKG", "outline"
-    context = QgsProject.instance().transformContext()
-    writer = QgsVectorFileWriter.create(str(path), QgsFields(), outlines.wkbType(), outlines.crs(), context, options)
-    feature = QgsFeature()
-    feature.setGeometry(outline)
-    return writer.addFeature(feature) and writer.hasError() == QgsVectorFileWriter.WriterError.NoError
-
-
-def _read(cuts: Path) -> list[Proposal]:
-    layer = QgsVectorLayer(str(cuts), "cuts", "ogr")
+def _read(cuts: str) -> list[Proposal]:
+    layer = QgsVectorLayer(cuts, "cuts", "ogr")
     return [Proposal(feature.geometry(), float(feature["score"])) for feature in layer.getFeatures()]

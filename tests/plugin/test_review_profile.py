@@ -164,6 +164,20 @@ def test_who_leaves_qgis_is_not_asked_about_the_search(module):
     assert task.flags() & QgsTask.Flag.CancelWithoutPrompt and task.flags() & QgsTask.Flag.CanCancel
 
 
+@pytest.mark.parametrize("failure", ["", "no way down"])
+def test_files_for_the_engine_go_when_it_has_answered(view, review, qtbot, tasks, failure):
+    FalseTask.failure = failure
+    show(view, review, uid_of(review, 1), qtbot, tasks)
+    assert view.shown is not None and not Path(tasks[0]._job.input).parent.exists()
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_said(view, review, qtbot, tasks, module, monkeypatch, tmp_path):
+    utils = module("dialogs.review.engine_task").QgsProcessingUtils
+    monkeypatch.setattr(utils, "generateTempFilename", lambda name: str(tmp_path / "not there" / name))
+    show(view, review, uid_of(review, 1), qtbot, tasks)
+    assert tasks == [] and view.shown.substitute and str(tmp_path / "not there") in view.text
+
+
 def test_without_an_engine_a_straight_line_that_is_called_so(view, review, qtbot, tasks):
     FalseTask.failure = "The engine is not installed."
     show(view, review, uid_of(review, 3), qtbot, tasks)  # 200 m wide, 300 m long to the south
@@ -238,12 +252,10 @@ def test_nothing_stays_when_the_session_is_closed(profile_view, review, window, 
     view.show_in(window)
     review.show(uid_of(review, 1))
     qtbot.waitUntil(lambda: len(tasks) == 1)
-    folder = Path(view._folder.path())
     review.close()
     assert tasks[0].is_cancelled
     qtbot.waitUntil(lambda: not window.findChildren(QgsDockWidget))
     assert len(canvas.scene().items()) == before
-    assert not folder.exists()
 
 
 def test_the_real_engine_finds_the_line(view, review, engine, qtbot):
