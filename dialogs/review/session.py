@@ -33,13 +33,13 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QLockFile, QObject, QTimer, pyqtSignal
 
 from ... import review_session as form
-from ...processing_provider.layers import NamedStyle, raster_path
+from ...processing_provider.layers import PROBABILITY, NamedStyle, raster_path
 from ...processing_provider.translation import tr
 from .journal import Change, Journal, JournalError, end_log
 from .queue import COLUMNS, Queue
 from .recorder import GEOMETRY, Entry, Recorder, State, Touch, geometry_of, plain
 from .session_fields import ATTRIBUTE_NAMES, OUTLINE_FIELD, set_up_fields, utc_expression
-from .shapes import areas_km2, cut, differ
+from .shapes import areas_km2, cut, differ, shared_ground
 from .versions import other_versions
 
 IDLE_SECONDS = 120.0
@@ -51,7 +51,6 @@ RASTERS = ("imagery", "probability", "dem")
 """A review goes on without them."""
 GROUP_PROPERTY = "rock_glacier_review"
 REVIEW_NAMES = tuple(name for name, _ in form.REVIEW_FIELDS)
-DECISION = ("status", "reason", "conflict", "reviewer", "reviewed_at")
 NAMED_BY = ("primary_id", "source_id")
 
 
@@ -98,7 +97,7 @@ class Review(QObject):
         self.inputs_changed: list[str] = []
         self._words: list[str] = []
         self._project, self._run = project, uuid.uuid4().hex
-        self._is_loaded = False
+        self._is_loaded = self._is_stepping = False
         self._rolling, self.discarded = "", {}
         self._action, self._joined, self._shared, self._told = "", 0, 0, set()
         self._pending: list[Callable[[], None]] = []
@@ -310,17 +309,11 @@ class Review(QObject):
         parts = sorted(cut(feature.geometry(), line), key=self._area, reverse=True)
         if len(parts) < 2:
             raise ReviewError(tr("The line does not cut the outline. Begin and end it outside, and cross the outline from side to side."))
-        uids, restricted = [uid], self.restricted_outline(uid)
-        with self._together():
-            with self.command("split", tr("Split")) as layer:
-                layer.changeGeometry(feature.id(), self._polygons(parts[0]))
-                for part in parts[1:]:
-                    uids.append(self._new(self._polygons(part), {"parent": uid, **self._decision("edited")}, feature))
-            if not restricted.isEmpty():
-                for own, part in zip(uids, parts):
-                    shared = restricted.intersection(part)
-                    shared.convertGeometryCollectionToSubclass(Qgis.GeometryType.Polygon)
-                    self._set_restricted(own, shared, "split", tr("Split"))
+        uids = [uid]
+        with self.command("split", tr("Split")) as layer:
+            layer.changeGeometry(feature.id(), self._polygons(parts[0]))
+            for part in parts[1:]:
+                uids.append(self._new(self._polygons(part), {"parent": uid, **self._decision("edited")}, feature))
         return uids
 
     def add(self, geometry: QgsGeometry) -> str:
@@ -336,12 +329,9 @@ class Review(QObject):
 
     def set_restricted(self, uid: str, geometry: QgsGeometry) -> None:
         """Give an outline a restricted outline; an empty geometry takes it away."""
-        self._set_restricted(self._known([uid])[0], geometry, "restricted", tr("Restricted outline"))
-
-    def _set_restricted(self, uid: str, geometry: QgsGeometry, action: str, text: str) -> None:
-        fid = self._restricted_fid(uid)
+        fid = self._restricted_fid(self._known([uid])[0])
         outline = None if geometry.isEmpty() else self._polygons(geometry)
-        with self.command(action, text, self.restricted) as layer:
+        with self.command("restricted", tr("Restricted outline"), self.restricted) as layer:
             if outline is None:
                 if fid is not None:
                     layer.deleteFeature(fid)
@@ -590,7 +580,7 @@ class Review(QObject):
         self._take_layer(name, layer)
         self._project.layerTreeRoot().findLayer(layer.id()).setItemVisibilityChecked(name == "imagery")
         if name == "probability":
-            NamedStyle("probability").apply(layer)
+            PROBABILITY.apply(layer)
 
     def _load_queue(self) -> None:
         key, shape = (f'"{name}"' for name in self._journal.layer_columns(form.OUTLINES))
@@ -798,6 +788,8 @@ class Review(QObject):
             finally:
                 self._joined, self._told = 0, set()
         self._tell(touches, name)
+        if name == form.OUTLINES:
+            self._hand_down(touches, number)
 
     def _record_move(self, recorder: Recorder, entries: list[Entry], touches: list[Touch], undone: bool) -> None:
         """Commands were undone or redone."""
@@ -814,24 +806,69 @@ class Review(QObject):
         self._follow(touches, name)
         self._since = time.monotonic()
         self._tell(touches, name)
-        QTimer.singleShot(0, lambda: self._keep_together(recorder, undone))
+        if not self._is_stepping:
+            QTimer.singleShot(0, lambda: self._keep_together(recorder, set(numbers), undone))
 
-    def _keep_together(self, recorder: Recorder, undone: bool) -> None:
-        """What was due to a tool's features is undone and redone with the tool's command, by QGIS's own undo too."""
-        if self.is_open and 0 < recorder.index < len(recorder.entries):
-            done, next_one = recorder.entries[recorder.index - 1], recorder.entries[recorder.index]
-            if set(done.commands) & set(next_one.commands):
+    def _keep_together(self, moved: Recorder, numbers: set[int], undone: bool) -> None:
+        """What was due to a tool's features, and their restricted outlines, is undone and redone with the tool's command, by QGIS's own
+        undo too."""
+        of_these = [number < moved.index for number, entry in enumerate(moved.entries) if numbers & set(entry.commands)]
+        if not self.is_open or (of_these and all(done == undone for done in of_these)):  # it was moved back since
+            return
+        with self._stepping():
+            for recorder in self._recorders.values():
                 stack = recorder.layer.undoStack()
-                (stack.undo if undone else stack.redo)()
+                while any(numbers & set(entry.commands) for entry in (_last_entry if undone else _next_entry)(recorder)):
+                    (stack.undo if undone else stack.redo)()
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
-        """Commands in the block have one number in the journal, and are undone together."""
-        self._shared = self._command = self._command + 1
+    def _stepping(self) -> Iterator[None]:
+        """What is undone or redone in the block is seen to there, with all that belongs to it."""
+        self._is_stepping = True
         try:
             yield
         finally:
-            self._shared = 0
+            self._is_stepping = False
+
+    def _hand_down(self, touches: list[Touch], number: int) -> None:
+        """Restricted outlines go with outlines that went, to what these became, or are cut as they were; a part of the same command."""
+        heirs: dict[str, list[str]] = {}
+        for touch in touches:
+            if touch.after is None:
+                heirs[touch.before[OUTLINE_FIELD]] = self._became(touch, touches)
+            elif touch.before is None and touch.after.get("parent") in self.queue:
+                parent = touch.after["parent"]
+                heirs.setdefault(parent, [parent]).append(touch.after[OUTLINE_FIELD])
+        owned: dict[str, list[int]] = {}
+        for fid, uid in self._uids[form.RESTRICTED].items() if heirs else ():
+            if uid in heirs:
+                owned.setdefault(uid, []).append(fid)
+        if not owned:
+            return
+        shares: dict[str, list[QgsGeometry]] = {}
+        for uid, fids in owned.items():
+            whole = QgsGeometry.unaryUnion([self.restricted.getGeometry(fid) for fid in fids])
+            for heir in heirs[uid]:
+                before = [] if heir in owned else [self.restricted_outline(heir)]
+                share = whole if len(heirs[uid]) == 1 else shared_ground(whole, self.outline(heir))
+                shares.setdefault(heir, before).append(share)
+        outer, self._shared = self._shared, number
+        try:
+            with self.command(self._action or ("edit" if shares else "delete"), tr("Restricted outline"), self.restricted) as layer:
+                layer.deleteFeatures([fid for uid, fids in owned.items() for fid in fids[uid in shares :]])
+                for heir, geometries in shares.items():
+                    self.set_restricted(heir, QgsGeometry.unaryUnion([one for one in geometries if not one.isEmpty()]))
+        finally:
+            self._shared = outer
+
+    def _became(self, gone: Touch, touches: list[Touch]) -> list[str]:
+        """The outline that has most of the ground of one that went with the same command, none or one."""
+        ground = geometry_of(gone.before.get(GEOMETRY))
+        for touch in touches:
+            shape = (touch.after or {}).get(GEOMETRY)
+            if shape and geometry_of(shape).intersection(ground).area() > 0.5 * ground.area():
+                return [self._uid_of(touch, form.OUTLINES)]
+        return []
 
     def _name_of(self, recorder: Recorder) -> str:
         return form.OUTLINES if recorder.layer is self.outlines else form.RESTRICTED
@@ -1145,9 +1182,10 @@ class Review(QObject):
         if not tops:
             return
         number = choose(number for number, _ in tops)
-        for recorder in self._recorders.values():
-            while [top for top, other in self._tops(entries_of) if other is recorder] == [number]:
-                step(recorder.layer.undoStack())
+        with self._stepping():
+            for recorder in self._recorders.values():
+                while [top for top, other in self._tops(entries_of) if other is recorder] == [number]:
+                    step(recorder.layer.undoStack())
 
     def _beat(self) -> None:
         """Say that the session is still in use, and try again what could not be written."""

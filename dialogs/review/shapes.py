@@ -63,6 +63,12 @@ def cut(geometry: QgsGeometry, line: QgsGeometry) -> list[QgsGeometry]:
     return parted
 
 
+def shared_ground(one: QgsGeometry, other: QgsGeometry) -> QgsGeometry:
+    """What two outlines have in common; empty where they only touch."""
+    parts = [part for part in one.intersection(other).asGeometryCollection() if part.area() > 0]
+    return QgsGeometry.unaryUnion(parts) if parts else QgsGeometry()
+
+
 def differ(before: QgsGeometry, after: QgsGeometry) -> bool:
     """Whether two outlines are different ground; a vertex more on a straight edge, as topological editing adds them, is none."""
     difference = before.symDifference(after)

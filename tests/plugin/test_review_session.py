@@ -25,6 +25,7 @@ from qgis.core import (
     QgsGeometry,
     QgsPointXY,
     QgsProject,
+    QgsRectangle,
     QgsVectorLayer,
     QgsVectorLayerEditUtils,
     QgsVectorLayerUtils,
@@ -533,6 +534,70 @@ def test_merge_selected_features(review: Any) -> None:
     assert queue_agrees(review)
 
 
+@pytest.mark.parametrize("how", ["review", "qgis"])
+def test_restricted_outline_goes_and_comes_with_its_outline(how: str, review: Any) -> None:
+    (uid,) = of_case(review, 0)
+    layer, before = review.outlines, picture(review)
+    layer.deleteFeature(review.queue.get(uid)["fid"])
+    assert [feature["uid"] for feature in review.restricted.getFeatures()] == of_case(review, 1)
+    assert {(row[0], *row[1:3]) for row in journal(review.path)} == {(1, "delete", uid)}
+    after = picture(review)
+    for undo, redo in ((review.undo, review.redo), (layer.undoStack().undo, layer.undoStack().redo))[how == "qgis" :]:
+        undo()
+        QgsApplication.processEvents()
+        assert picture(review) == before
+        redo()
+        QgsApplication.processEvents()
+        assert picture(review) == after
+    assert {row[3] for row in journal(review.path)} == {0}
+
+
+@pytest.mark.parametrize("into", ["the first", "a new one"])
+def test_restricted_outlines_are_merged_with_their_outlines(into: str, review: Any) -> None:
+    pair = of_case(review, 5)
+    for uid in pair:
+        review.set_restricted(uid, review.outline(uid).buffer(-20, 3))
+    layer, before = review.outlines, picture(review)
+    features = [review.feature(uid) for uid in pair]
+    union = QgsGeometry.unaryUnion([feature.geometry() for feature in features])
+    restricted = QgsGeometry.unaryUnion([review.restricted_outline(uid) for uid in pair])
+    fids = [feature.id() for feature in features]
+    target, values = (fids[0], features[0].attributes()) if into == "the first" else (-(2**63), [NULL] * layer.fields().count())
+    merged, _why = QgsVectorLayerEditUtils(layer).mergeFeatures(target, fids, values, union)
+    assert merged
+    (one,) = layer.getFeatures(QgsFeatureRequest().setFilterRect(union.boundingBox()))
+    assert review.restricted_outline(one["uid"]).isGeosEqual(restricted)
+    assert review.restricted.featureCount() == 3
+    review.undo()
+    assert picture(review) == before
+
+
+def test_restricted_outline_is_cut_with_qgis_too(review: Any) -> None:
+    (uid,) = of_case(review, 0)
+    layer, before = review.outlines, picture(review)
+    whole = review.restricted_outline(uid).area()
+    layer.beginEditCommand("Features split")
+    layer.splitFeatures([QgsPointXY(point) for point in ACROSS.asPolyline()], False)
+    layer.endEditCommand()
+    (part,) = [feature["uid"] for feature in layer.getFeatures() if feature["parent"] == uid]
+    shares = [review.restricted_outline(own) for own in (uid, part)]
+    assert all(share.within(review.outline(own)) for own, share in zip((uid, part), shares))
+    assert sum(share.area() for share in shares) == pytest.approx(whole)
+    layer.undoStack().undo()
+    QgsApplication.processEvents()
+    assert picture(review) == before
+
+
+def test_part_that_a_restricted_outline_only_touches_has_none(review: Any) -> None:
+    (uid,) = of_case(review, 0)
+    box = review.outline(uid).boundingBox()
+    middle = box.center().y()
+    review.set_restricted(uid, QgsGeometry.fromRect(QgsRectangle(box.xMinimum(), middle, box.xMaximum(), box.yMaximum())))
+    line = QgsGeometry.fromWkt(f"LINESTRING({box.xMinimum() - 1} {middle}, {box.xMaximum() + 1} {middle})")
+    parts = review.split(uid, line)
+    assert sorted(review.restricted_outline(part).isEmpty() for part in parts) == [False, True]
+
+
 def test_native_drawing_and_paste(review: Any) -> None:
     layer = review.outlines
     drawn = QgsVectorLayerUtils.createFeature(layer, NEW, {}, layer.createExpressionContext())
@@ -606,7 +671,8 @@ def test_deletion_in_the_place_of_an_undone_change_is_no_redo(review: Any) -> No
     layer.changeAttributeValue(fid, layer.fields().lookupField("note"), "seen")
     layer.undoStack().undo()
     layer.deleteFeature(fid)
-    assert [(row[1], row[3]) for row in journal(review.path)] == [("attributes", 1), ("delete", 0)]
+    of_outlines = [row for row in journal(review.path, "action, undone, layer") if row[2] == form.OUTLINES]
+    assert of_outlines == [("attributes", 1, form.OUTLINES), ("delete", 0, form.OUTLINES)]
 
 
 def test_uid_never_changes(review: Any) -> None:
