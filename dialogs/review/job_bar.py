@@ -67,7 +67,7 @@ class JobBar(QWidget):
         """Start a job; when it has ended one of the three is called, ``on_result`` with its result and the engine's warnings."""
         self._task = _Task(description, job, on_result, on_failure)
         self._task.bar, self._on_cancel = self, on_cancel
-        self._task.progressChanged.connect(lambda percent: self._progress.setValue(round(percent)))
+        self._task.progressChanged.connect(self._show_progress)  # a method: Qt lets go of it with the bar
         self._doing.setText(description + "…")
         self._progress.setValue(0)
         self.show()
@@ -79,6 +79,9 @@ class JobBar(QWidget):
         if self._task is not None:
             self._doing.setText(tr("Cancelling…"))
             self._task.cancel()
+
+    def _show_progress(self, percent: float) -> None:
+        self._progress.setValue(round(percent))
 
     def _rest(self) -> None:
         task, self._task = self._task, None

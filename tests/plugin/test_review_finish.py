@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from qgis.core import QgsProject, QgsRasterLayer
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 
@@ -142,3 +143,17 @@ class TestTrainingData:
         assert "samples of rock glaciers" in dialog._outcome.text(), dialog._outcome.text()
         press(dialog, "Look at the samples")
         assert (tmp_path / "review_samples" / "contact_sheet.png").is_file() and len(shown) == 1
+
+
+def test_progress_that_comes_after_the_window_was_closed_disturbs_nobody(module, qtbot, monkeypatch):
+    job_bar = module("dialogs.review.job_bar")
+    monkeypatch.setattr(job_bar._Task, "start", lambda task: task)
+    bar = job_bar.JobBar()
+    bar.run("Working", None, lambda *_: None, lambda _text: None)
+    task = bar._task
+    task.progressChanged.emit(30)
+    assert bar._progress.value() == 30
+    sip.delete(bar)
+    with qtbot.capture_exceptions() as raised:
+        task.progressChanged.emit(60)
+    assert raised == []
