@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from model.networks.backbones import Pretrained
 from model.networks.deeplab import enlarge
@@ -83,12 +82,18 @@ class Branch(nn.Module):
 
     def forward(self, bands: Tensor) -> list[Tensor]:
         _, *features = self.encoder(bands)
-        up = self.decoder[0](functional.max_pool2d(features[-1], 2))
+        up = self.decoder[0](maxima(features[-1]))
         maps = []
         for block, skip in zip(self.decoder[1:], reversed(features), strict=True):
             up = block(torch.cat([up, skip], dim=1))
             maps.append(up)
         return maps
+
+
+def maxima(features: Tensor) -> Tensor:
+    """Of 2 x 2 pixels each: (N, C, r, c) -> (N, C, r/2, c/2), even r and c. As max pooling, whose size torch's exporter cannot follow."""
+    rows = torch.maximum(features[..., ::2, :], features[..., 1::2, :])
+    return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def shuffled_convolution(channels: int, width: int) -> nn.Sequential:

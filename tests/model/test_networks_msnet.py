@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from model.networks import create_network
+from model.networks.msnet import maxima
 from tests.model import network_checks as checks
 
 
@@ -31,6 +33,11 @@ def test_maps_of_both_branches_have_the_papers_channels() -> None:
         assert [tuple(level.shape[1:]) for level in maps] == [(128, 8, 8), (64, 16, 16), (32, 32, 32), (16, 64, 64)]
         assert [lateral.in_channels for lateral in network.pyramid.lateral] == [256, 128, 64, 32]
         assert network(torch.empty(2, 6, 100, 133)).shape == (2, 1, 100, 133)
+
+
+def test_maxima_are_those_of_max_pooling() -> None:
+    features = torch.randn(2, 3, 6, 4)
+    assert torch.equal(maxima(features), functional.max_pool2d(features, 2))
 
 
 def test_branches_share_no_weights() -> None:
