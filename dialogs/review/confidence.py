@@ -200,13 +200,13 @@ class ConfidencePanel(QWidget):
         """Say what the buttons would do."""
         queue, shown = self._review.queue, QLocale().toString(self.threshold, "f", 2)
         self.histogram.show_counts(self._undecided, self._decided, self.threshold)
-        certain, doubtful = queue.certain(self.threshold), queue.doubtful(self.threshold)
-        self.accept_button.setText(tr("Accept {} from {} on ({})").format(*self._amount(certain)))
+        (certain, certain_km2), (doubtful, doubtful_km2) = queue.amounts(self.threshold)
+        self.accept_button.setText(tr("Accept {} from {} on ({})").format(*self._amount(certain, certain_km2)))
         self.accept_button.setToolTip(
             tr("Accepts the undecided outlines in the list with a probability of {} or more; it can be undone").format(shown)
         )
         self.accept_button.setEnabled(bool(certain))
-        self.reject_button.setText(tr("Reject {} below {} ({})").format(*self._amount(doubtful)))
+        self.reject_button.setText(tr("Reject {} below {} ({})").format(*self._amount(doubtful, doubtful_km2)))
         self.reject_button.setToolTip(
             tr("Rejects the undecided outlines in the list with a probability below {}, for the reason chosen; it can be undone").format(
                 shown
@@ -217,7 +217,7 @@ class ConfidencePanel(QWidget):
         known = bool(self._undecided.any() or self._decided.any())
         for widget in (self.histogram, self.slider, self.box):
             widget.setEnabled(known)
-        self._note.setText(self._remark(known, len(queue.certain(0.0))))
+        self._note.setText(self._remark(known, certain + doubtful))
         self._note.setVisible(bool(self._note.text()))
 
     def _remark(self, known: bool, open_: int) -> str:
@@ -228,9 +228,9 @@ class ConfidencePanel(QWidget):
         others = self._review.queue.undecided(in_view=True) - open_
         return tr("{} undecided ones without a probability or in conflict are judged one by one.").format(others) if others else ""
 
-    def _amount(self, uids: list[str]) -> tuple[str, str, str]:
+    def _amount(self, count: int, area_km2: float) -> tuple[str, str, str]:
         shown = QLocale().toString
-        return shown(len(uids)), shown(self.threshold, "f", 2), tr("{} km²").format(shown(self._review.queue.area_km2(uids), "f", 1))
+        return shown(count), shown(self.threshold, "f", 2), tr("{} km²").format(shown(area_km2, "f", 1))
 
     def _accept(self) -> None:
         uids = self._review.queue.certain(self.threshold)

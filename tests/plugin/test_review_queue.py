@@ -174,10 +174,11 @@ def test_the_histogram_parts_what_is_judged_and_leaves_out_the_unknown(queue: An
 def test_only_undecided_outlines_in_view_without_conflict_are_certain_or_doubtful(queue: Any, module_queue: Any) -> None:
     assert queue.certain(0.7) == ["f", "a"]
     assert queue.doubtful(0.7) == ["c"]
-    assert queue.area_km2(queue.certain(0.7)) == pytest.approx(0.05)
+    assert queue.amounts(0.7)[0] == (len(queue.certain(0.7)), pytest.approx(0.05))
+    assert queue.amounts(0.7)[1][0] == len(queue.doubtful(0.7))
     queue.filter(module_queue.Filter(relations=frozenset({"1-1"})))
     assert queue.certain(0.7) == ["a"]
-    assert queue.area_km2([]) == 0.0
+    assert queue.amounts(1.0)[0] == (0, 0.0)
 
 
 def test_an_empty_queue_can_be_asked_everything(module_queue: Any) -> None:
