@@ -60,7 +60,6 @@ class ReviewPage(QWidget):
         review.current_changed.connect(self._follow)
         review.changed.connect(self._follow)
         self._canvas.mapToolSet.connect(self._notice_tool)
-        actions.withhold(self._lacking())
         self._follow()
 
     def _compose(self) -> None:
@@ -409,18 +408,27 @@ class ReviewPage(QWidget):
             if self._review.queue.get(uid)["relation"] in MATCHED:
                 met.add(MANUAL)
         self._actions.enable(met if self._is_awake else ())
+        lacks = self._lacking()
+        if self._using in lacks:
+            self.leave_tool()
+        for name in self._views.keys() & lacks:
+            self._views[name].setUserVisible(False)
+        self._actions.withhold(lacks)
         self._actions.describe("undo", self._review.undo_text())
         self._actions.describe("redo", self._review.redo_text())
 
     def _lacking(self) -> dict[str, str]:
-        """Commands that this session's files do not allow, and why."""
-        lacks = {}
-        if self._review.probability is None:
-            lacks["level"] = tr("The session has no probability raster.")
-        if self._review.dem is None:
-            lacks["profile"] = tr("The session has no elevation model.")
-        if why := self._snap.why_not():
-            lacks["snap"] = why
+        """Commands that need rasters which are not there, and why they cannot be used."""
+        review, lacks = self._review, {}
+        for name, why, rasters in (
+            ("level", tr("The session has no probability raster."), ("probability",)),
+            ("profile", tr("The session has no elevation model."), ("dem",)),
+            ("snap", self._snap.why_not(), ("imagery", "dem")),
+        ):
+            if all(getattr(review, raster) is None for raster in rasters):
+                lost = any(review.settings.get(raster) for raster in rasters)
+                hint = tr("The one it was started with is not loaded: see that the file is there, and open the session again.")
+                lacks[name] = f"{why}\n{hint}" if lost else why
         return lacks
 
 

@@ -1011,6 +1011,8 @@ class Review(QObject):
             self._leave(going=tuple(ids))
 
     # small steps
+        elif gone and self.is_open:
+            self.changed.emit([])
 
     def _need_open(self) -> None:
         if not self.is_open:

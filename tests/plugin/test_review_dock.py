@@ -289,6 +289,22 @@ def test_started_from_layers_of_the_project(engine, dock, tmp_path, qtbot, inter
     dock.start_page._start.click()
     qtbot.waitUntil(lambda: dock.review is not None, timeout=60_000)
     review = dock.review
+    @pytest.mark.parametrize(
+        ("rasters", "off"), [(("probability",), ["level"]), (("dem",), ["profile"]), (("imagery", "dem"), ["profile", "snap"])]
+    )
+    def test_a_raster_that_is_removed_takes_its_commands_along(self, opened, path, rasters, off):
+        names = ("level", "profile", "snap")
+        for name in off:
+            do(opened, name)
+        for raster in rasters:
+            QgsProject.instance().removeMapLayer(getattr(opened.review, raster).id())
+        assert [name for name in names if not opened.commands[name].isEnabled()] == off
+        assert all("open the session again" in opened.commands[name].toolTip() for name in off)
+        assert not any(opened.commands[name].isChecked() for name in off) and not opened.page._using
+        opened.close_session()
+        opened.open_session(path)
+        assert all(opened.commands[name].isEnabled() for name in names)
+
     assert review.path == tmp_path / "review.gpkg" and review.queue.total == 16
     assert (review.imagery.name(), review.probability.name(), review.dem.name()) == ("imagery", "probability", "dem")
     relations = review.queue.relations()
