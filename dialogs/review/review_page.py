@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from qgis.core import Qgis, QgsProject, QgsSettings
-from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas, QgsMapTool
+from qgis.gui import QgsCollapsibleGroupBox, QgsFloatingWidget, QgsMapCanvas, QgsMapTool
 from qgis.PyQt.QtCore import QElapsedTimer, QEvent, QObject, QPoint, QSize, Qt, QTimer, pyqtSignal
-from qgis.PyQt.QtWidgets import QApplication, QDockWidget, QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QApplication, QDockWidget, QFrame, QLabel, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from ...processing_provider.translation import tr
 from .actions import MANUAL, OUTLINE, RESTING, SESSION, Actions, TypingGuard
@@ -55,6 +55,7 @@ class ReviewPage(QWidget):
         self._snap = SnapTool(review, self._canvas)
         self._map_tools: dict[str, QgsMapTool] = {"split": SplitTool(review, self._canvas), "snap": self._snap}
         self._escape = _DoubleEscape(self._canvas, self.leave_tool)
+        self._hint = _Hint(self._canvas)
         self._guard = TypingGuard(self)
         self._compose()
         review.current_changed.connect(self._follow)
@@ -119,6 +120,7 @@ class ReviewPage(QWidget):
         self._views.clear()
         self._map.close()
         self._actions.check(("compare", "second_view", "profile"))
+        self._hint.deleteLater()
         self._actions.enable(())
 
     def set_awake(self, awake: bool) -> None:
@@ -249,6 +251,7 @@ class ReviewPage(QWidget):
         if using == "restricted":
             self._review.edit_restricted(False)
         if using in self._map_tools:
+        self._hint.hide()
             self._canvas.unsetMapTool(self._map_tools[using])
         options, self._options = self._options, None
         if options is not None:
@@ -347,6 +350,7 @@ class ReviewPage(QWidget):
     def _start_editing(self) -> None:
         self._start_native(self._review.outlines, self._interface.actionVertexToolActiveLayer())
         self._select(self._review.outlines, self._review.current)
+        self._hint.show_text(tr("{}: Escape twice, or the button again, ends it").format(self._actions[name].text()))
 
     def _start_restricted(self) -> None:
         uid = self._review.current
@@ -496,6 +500,29 @@ def advances() -> bool:
 def _group(name: str, title: str, widget: QWidget, into: QVBoxLayout) -> QgsCollapsibleGroupBox:
     group = QgsCollapsibleGroupBox(title)
     group.setObjectName(f"rockGlacierReview_{name}")  # by which QGIS remembers whether it is open
+class _Hint(QgsFloatingWidget):
+    """A line at the lower edge of the map, which the mouse goes through."""
+
+    def __init__(self, canvas: QgsMapCanvas) -> None:
+        super().__init__(canvas)
+        self._label = QLabel()
+        self._label.setFrameShape(QFrame.Shape.StyledPanel)
+        self._label.setAutoFillBackground(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._label)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAnchorWidget(canvas)
+        self.setAnchorPoint(QgsFloatingWidget.AnchorPoint.BottomMiddle)
+        self.setAnchorWidgetPoint(QgsFloatingWidget.AnchorPoint.BottomMiddle)
+        self.hide()
+
+    def show_text(self, text: str) -> None:
+        self._label.setText(text)
+        self.adjustSize()
+        self.show()
+
+
     group.setSettingGroup(GROUPS_SETTING)
     group.setSaveCollapsedState(True)
     group.setCollapsed(True)

@@ -11,7 +11,7 @@ from qgis.core import Qgis, QgsGeometry, QgsPointXY, QgsProject, QgsRasterLayer,
 from qgis.PyQt.QtCore import QEvent, QObject, Qt
 from qgis.PyQt.QtGui import QCloseEvent
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication, QDialog, QFileDialog, QPushButton
+from qgis.PyQt.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QPushButton, QToolButton
 
 from tests.plugin.interface import Interface
 from tests.plugin.reviews import make_review
@@ -566,6 +566,14 @@ class TestTools:
         uid = opened.review.current
         before = opened.review.restricted_outline(uid)
         assert not before.isEmpty()
+    @pytest.mark.parametrize("name", ["edit", "add", "split", "snap", "restricted"])
+    def test_how_to_leave_it_is_said_while_it_is_on(self, opened, window, interface, name):
+        do(opened, name)
+        (said,) = [label.text() for label in interface.mapCanvas().findChildren(QLabel) if "ends it" in label.text() and label.isVisible()]
+        assert said.startswith(opened.commands[name].text()) and "Escape" in said and len(said) < 75
+        do(opened, name)
+        assert not [label for label in interface.mapCanvas().findChildren(QLabel) if "ends it" in label.text() and label.isVisible()]
+
         do(opened, "restricted")
         assert opened.review.restricted_outline(uid).equals(before)
 
