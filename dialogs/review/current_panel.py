@@ -23,7 +23,7 @@ PAUSE_MS = 60
 
 
 class CurrentPanel(QWidget):
-    """Follows the review; its buttons are the actions of the review."""
+    """Follows the review; its buttons are the actions of the review. ``decisions``, those that decide, have their place beside it."""
 
     left_text = pyqtSignal()
     """The comment is written; the keyboard can go back to the map."""
@@ -53,10 +53,10 @@ class CurrentPanel(QWidget):
             layout.addWidget(widget)
         layout.addLayout(self._figures())
         layout.addWidget(legend)
-        layout.addLayout(self._decisions(actions))
         layout.addWidget(self._comment)
         layout.addWidget(_bar(tr("Correct"), EDITING, actions))
         layout.addWidget(_bar(tr("Look"), LOOKING, actions))
+        self.decisions = self._decisions(actions)
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE_MS)
@@ -112,8 +112,11 @@ class CurrentPanel(QWidget):
         grid.setVerticalSpacing(0)
         return grid
 
-    def _decisions(self, actions: Actions) -> QGridLayout:
-        grid = QGridLayout()
+    def _decisions(self, actions: Actions) -> QWidget:
+        buttons = QWidget()
+        buttons.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        grid = QGridLayout(buttons)
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
         for row, names in enumerate(DECISIONS):
             for column, name in enumerate(names):
@@ -128,7 +131,7 @@ class CurrentPanel(QWidget):
                     self.reject_button = button
                 grid.addWidget(button, row, column)
                 grid.setColumnStretch(column, 1)
-        return grid
+        return buttons
 
     def _follow(self, uids: list[str]) -> None:
         if self._review.current in uids:

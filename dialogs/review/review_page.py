@@ -90,9 +90,14 @@ class ReviewPage(QWidget):
         self._scroll.setWidgetResizable(True)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setWidget(lower)
+        current = QWidget()
+        layout = QVBoxLayout(current)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel.decisions)  # in sight whatever is scrolled to
+        layout.addWidget(self._scroll)
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._splitter.addWidget(self.queue_view)
-        self._splitter.addWidget(self._scroll)
+        self._splitter.addWidget(current)
         self._splitter.setStretchFactor(0, 1)  # what is left over goes to the queue
         self._splitter.setChildrenCollapsible(False)
         state = QgsSettings().value(SPLITTER_SETTING)
@@ -437,7 +442,7 @@ class ReviewPage(QWidget):
 
 
 class _Room(QScrollArea):
-    """As high as what is in it, and never higher: the queue gets what is left over.
+    """As high as what is in it, and never higher, and so is what it stands in: the queue gets what is left over.
 
     What it holds may grow, as when a group is opened: it grows along while it shows all, and leaves the queue a third.
     """
@@ -454,16 +459,19 @@ class _Room(QScrollArea):
         return result
 
     def _fit(self) -> None:
-        inside, splitter = self.widget(), self.parentWidget()
+        inside, around = self.widget(), self.parentWidget()
+        splitter = around.parentWidget()
         wanted = inside.heightForWidth(inside.width()) if inside.hasHeightForWidth() else inside.sizeHint().height()
         wanted += self.height() - self.viewport().height()  # a theme's frame
         if wanted == self.maximumHeight():
             return
         shows_all = self.height() >= min(wanted, self.maximumHeight())
+        beside = around.minimumSizeHint().height() - self.minimumSizeHint().height()
         self.setMaximumHeight(wanted)
+        around.setMaximumHeight(wanted + beside)
         if shows_all and isinstance(splitter, QSplitter):
             together = sum(splitter.sizes())
-            own = min(wanted, together - together // 3)
+            own = min(wanted + beside, together - together // 3)
             splitter.setSizes([together - own, own])
 
 

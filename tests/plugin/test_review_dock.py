@@ -134,6 +134,16 @@ class TestSessions:
         assert group.height() > page._scroll.height() and bar.value() == group.y()
 
     def test_another_one_closes_the_first(self, dock, path, tmp_path):
+    def test_decisions_stay_in_sight(self, dock, window, path, qtbot):
+        window.resize(1200, 550)
+        dock.open_session(path)
+        do(dock, "attributes")
+        bar = dock.page._scroll.verticalScrollBar()
+        bar.setValue(bar.maximum())
+        for name in ("accept", "reject", "keep_both"):
+            (button,) = [button for button in dock.findChildren(QToolButton) if button.defaultAction() is dock.commands[name]]
+            assert button.visibleRegion().boundingRect() == button.rect()
+
         (tmp_path / "other").mkdir()
         other = make_review(tmp_path / "other")
         dock.open_session(path)
