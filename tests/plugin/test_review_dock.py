@@ -7,8 +7,8 @@ import shutil
 import sqlite3
 
 import pytest
-from qgis.core import Qgis, QgsGeometry, QgsPointXY, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
-from qgis.PyQt.QtCore import QEvent, QObject, Qt
+from qgis.core import Qgis, QgsFeature, QgsGeometry, QgsPointXY, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
+from qgis.PyQt.QtCore import QEvent, QItemSelectionModel, QObject, Qt
 from qgis.PyQt.QtGui import QCloseEvent
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QPushButton, QToolButton
@@ -18,6 +18,7 @@ from tests.plugin.reviews import make_review
 from tests.plugin.samples import square
 
 SLOWEST_MS = 20_000
+SELECT_ROW = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
 
 
 @pytest.fixture
@@ -397,6 +398,37 @@ class TestDecisions:
         assert "16 outlines accepted" in interface.texts() and "All outlines are decided." in interface.texts()
         do(opened, "undo")
         assert opened.review.queue.counts() == {"unreviewed": 16}
+
+    @pytest.mark.parametrize(("command", "expected"), [("accept", "added"), ("reject_talus", "rejected")])
+    def test_200_at_once_and_undone(self, opened, path, interface, command, expected):
+        layer, queue = opened.review.outlines, opened.review.queue
+        layer.beginEditCommand("Features pasted")
+        for number in range(200):
+            feature = QgsFeature(layer.fields())
+            feature.setGeometry(QgsGeometry.fromWkt(square(600000 + 20 * number, 3090000, 10)))
+            layer.addFeature(feature)
+        layer.endEditCommand()
+        rows = {queue.uid_at(position): queue.row_at(position) for position in range(len(queue))}
+        opened.review.reset([uid for uid, row in rows.items() if row["source"] == "added"])
+        opened.page.queue_view.refresh()
+        table = opened.page.queue_view.table
+        table.clearSelection()
+        for position in range(len(queue)):
+            if queue.value(position, "source") == "added":
+                table.selectionModel().select(table.model().index(position, 0), SELECT_ROW)
+        chosen = opened.page.queue_view.selected_uids()
+        others = {uid: queue.get(uid) for uid in rows if uid not in chosen}
+        steps = layer.undoStack().count()
+        do(opened, command)
+        assert len(chosen) == 200 and {status(opened, uid) for uid in chosen} == {expected}
+        assert {uid: queue.get(uid) for uid in others} == others and layer.undoStack().count() == steps + 1
+        assert any(text.startswith("200 outlines") for text in interface.texts())
+        do(opened, "undo")
+        assert {status(opened, uid) for uid in chosen} == {"unreviewed"} and len(queue) == 216
+        do(opened, "redo")
+        opened.close_session()
+        opened.open_session(path)
+        assert {status(opened, uid) for uid in chosen} == {expected}
 
     def test_next_and_previous_go_round(self, opened):
         first = opened.review.current

@@ -467,6 +467,27 @@ def test_vertex_on_a_straight_edge_is_no_edit(review: Any) -> None:
     assert layer.undoStack().index() == 2
 
 
+def test_native_simplify(review: Any) -> None:
+    """As QGIS's tool Simplify Feature does it."""
+    (uid,) = of_case(review, 0)
+    layer, fid = review.outlines, review.queue.get(uid)["fid"]
+    round_one = review.outline(uid).buffer(30, 12)
+    round_one.convertToMultiType()
+    layer.dataProvider().changeGeometryValues({fid: round_one})
+    simpler = review.outline(uid).simplify(5)
+    before, vertices = picture(review), len(list(round_one.vertices()))
+    layer.beginEditCommand("Geometry simplified")
+    layer.changeGeometry(fid, simpler)
+    layer.endEditCommand()
+    assert len(list(review.outline(uid).vertices())) < vertices / 2
+    assert (review.queue.get(uid)["status"], layer.undoStack().count()) == ("edited", 1)
+    assert review.queue.get(uid)["area_km2"] == pytest.approx(simpler.area() / 1e6, rel=2e-3)
+    assert journal(review.path, "action, uid, before_geometry IS NULL, after_geometry IS NULL") == [("edit", uid, 0, 0)]
+    layer.undoStack().undo()
+    assert picture(review) == before
+    assert queue_agrees(review)
+
+
 def test_added_outline_stays_added(review: Any) -> None:
     uid = review.add(NEW)
     vertex_moved(review.outlines, review.queue.get(uid)["fid"])
