@@ -120,12 +120,12 @@ class ReviewPage(QWidget):
             self._canvas.unsetMapTool(tool)
             tool.deleteLater()  # they and what listens for Escape belong to the map, which stays
         self._escape.deleteLater()
+        self._hint.deleteLater()
         for view in self._views.values():
             view.close_view()
         self._views.clear()
         self._map.close()
         self._actions.check(("compare", "second_view", "profile"))
-        self._hint.deleteLater()
         self._actions.enable(())
 
     def set_awake(self, awake: bool) -> None:
@@ -251,12 +251,12 @@ class ReviewPage(QWidget):
             return
         using, self._using = self._using, ""
         self._escape.stop()
+        self._hint.hide()
         if using == "edit":
             self._review.outlines.removeSelection()
         if using == "restricted":
             self._review.edit_restricted(False)
         if using in self._map_tools:
-        self._hint.hide()
             self._canvas.unsetMapTool(self._map_tools[using])
         options, self._options = self._options, None
         if options is not None:
@@ -350,12 +350,12 @@ class ReviewPage(QWidget):
             self.leave_tool()
             raise
         self._escape.start()
+        self._hint.show_text(tr("{}: Escape twice, or the button again, ends it").format(self._actions[name].text()))
         self._follow()
 
     def _start_editing(self) -> None:
         self._start_native(self._review.outlines, self._interface.actionVertexToolActiveLayer())
         self._select(self._review.outlines, self._review.current)
-        self._hint.show_text(tr("{}: Escape twice, or the button again, ends it").format(self._actions[name].text()))
 
     def _start_restricted(self) -> None:
         uid = self._review.current
@@ -408,6 +408,12 @@ class ReviewPage(QWidget):
 
     def _follow(self, *_: Any) -> None:
         """Which commands can be used now."""
+        lacks = self._lacking()
+        if self._using in lacks:
+            self.leave_tool()
+        for name in self._views.keys() & lacks:
+            self._views[name].setUserVisible(False)
+        self._actions.withhold(lacks)
         uid = self._review.current
         met = {SESSION}
         if uid in self._review.queue:
@@ -417,12 +423,6 @@ class ReviewPage(QWidget):
             if self._review.queue.get(uid)["relation"] in MATCHED:
                 met.add(MANUAL)
         self._actions.enable(met if self._is_awake else ())
-        lacks = self._lacking()
-        if self._using in lacks:
-            self.leave_tool()
-        for name in self._views.keys() & lacks:
-            self._views[name].setUserVisible(False)
-        self._actions.withhold(lacks)
         self._actions.describe("undo", self._review.undo_text())
         self._actions.describe("redo", self._review.redo_text())
 
@@ -500,14 +500,6 @@ class _DoubleEscape(QObject):
         return super().eventFilter(watched, event)
 
 
-def advances() -> bool:
-    """Whether a decision is followed by the next undecided outline."""
-    return QgsSettings().value(ADVANCE_SETTING, True, type=bool)
-
-
-def _group(name: str, title: str, widget: QWidget, into: QVBoxLayout) -> QgsCollapsibleGroupBox:
-    group = QgsCollapsibleGroupBox(title)
-    group.setObjectName(f"rockGlacierReview_{name}")  # by which QGIS remembers whether it is open
 class _Hint(QgsFloatingWidget):
     """A line at the lower edge of the map, which the mouse goes through."""
 
@@ -531,6 +523,14 @@ class _Hint(QgsFloatingWidget):
         self.show()
 
 
+def advances() -> bool:
+    """Whether a decision is followed by the next undecided outline."""
+    return QgsSettings().value(ADVANCE_SETTING, True, type=bool)
+
+
+def _group(name: str, title: str, widget: QWidget, into: QVBoxLayout) -> QgsCollapsibleGroupBox:
+    group = QgsCollapsibleGroupBox(title)
+    group.setObjectName(f"rockGlacierReview_{name}")  # by which QGIS remembers whether it is open
     group.setSettingGroup(GROUPS_SETTING)
     group.setSaveCollapsedState(True)
     group.setCollapsed(True)

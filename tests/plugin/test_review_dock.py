@@ -134,7 +134,6 @@ class TestSessions:
         group, bar = page._groups["attributes"], page._scroll.verticalScrollBar()
         assert group.height() > page._scroll.height() and bar.value() == group.y()
 
-    def test_another_one_closes_the_first(self, dock, path, tmp_path):
     def test_decisions_stay_in_sight(self, dock, window, path, qtbot):
         window.resize(1200, 550)
         dock.open_session(path)
@@ -145,6 +144,7 @@ class TestSessions:
             (button,) = [button for button in dock.findChildren(QToolButton) if button.defaultAction() is dock.commands[name]]
             assert button.visibleRegion().boundingRect() == button.rect()
 
+    def test_another_one_closes_the_first(self, dock, path, tmp_path):
         (tmp_path / "other").mkdir()
         other = make_review(tmp_path / "other")
         dock.open_session(path)
@@ -289,17 +289,6 @@ class TestSessions:
         assert not dock.commands["take_manual"].isEnabled() and dock.commands["edit"].isEnabled()
         assert dock.page.panel._figure_labels[1, 1].text() == "–"
 
-
-def test_started_from_layers_of_the_project(engine, dock, tmp_path, qtbot, interface):
-    make_review(tmp_path, "first.gpkg")
-    for name in ("predicted", "manual"):
-        QgsProject.instance().addMapLayer(QgsVectorLayer(f"{tmp_path / name}.gpkg|layername={name}", f"{name} outlines", "ogr"))
-    for name in ("imagery", "probability", "dem"):
-        QgsProject.instance().addMapLayer(QgsRasterLayer(f"{tmp_path / name}.tif", name))
-    dock.start_page._show_engine()
-    dock.start_page._start.click()
-    qtbot.waitUntil(lambda: dock.review is not None, timeout=60_000)
-    review = dock.review
     @pytest.mark.parametrize(
         ("rasters", "off"), [(("probability",), ["level"]), (("dem",), ["profile"]), (("imagery", "dem"), ["profile", "snap"])]
     )
@@ -316,6 +305,17 @@ def test_started_from_layers_of_the_project(engine, dock, tmp_path, qtbot, inter
         opened.open_session(path)
         assert all(opened.commands[name].isEnabled() for name in names)
 
+
+def test_started_from_layers_of_the_project(engine, dock, tmp_path, qtbot, interface):
+    make_review(tmp_path, "first.gpkg")
+    for name in ("predicted", "manual"):
+        QgsProject.instance().addMapLayer(QgsVectorLayer(f"{tmp_path / name}.gpkg|layername={name}", f"{name} outlines", "ogr"))
+    for name in ("imagery", "probability", "dem"):
+        QgsProject.instance().addMapLayer(QgsRasterLayer(f"{tmp_path / name}.tif", name))
+    dock.start_page._show_engine()
+    dock.start_page._start.click()
+    qtbot.waitUntil(lambda: dock.review is not None, timeout=60_000)
+    review = dock.review
     assert review.path == tmp_path / "review.gpkg" and review.queue.total == 16
     assert (review.imagery.name(), review.probability.name(), review.dem.name()) == ("imagery", "probability", "dem")
     relations = review.queue.relations()
@@ -566,6 +566,14 @@ class TestTools:
         do(opened, "accept")
         assert status(opened, uid) == "edited"
 
+    @pytest.mark.parametrize("name", ["edit", "add", "split", "snap", "restricted"])
+    def test_how_to_leave_it_is_said_while_it_is_on(self, opened, window, interface, name):
+        do(opened, name)
+        (said,) = [label.text() for label in interface.mapCanvas().findChildren(QLabel) if "ends it" in label.text() and label.isVisible()]
+        assert said.startswith(opened.commands[name].text()) and "Escape" in said and len(said) < 75
+        do(opened, name)
+        assert not [label for label in interface.mapCanvas().findChildren(QLabel) if "ends it" in label.text() and label.isVisible()]
+
     @pytest.mark.parametrize("name", ["split", "snap"])
     def test_our_map_tools_come_and_go(self, opened, others, interface, name):
         do(opened, name)
@@ -608,14 +616,6 @@ class TestTools:
         uid = opened.review.current
         before = opened.review.restricted_outline(uid)
         assert not before.isEmpty()
-    @pytest.mark.parametrize("name", ["edit", "add", "split", "snap", "restricted"])
-    def test_how_to_leave_it_is_said_while_it_is_on(self, opened, window, interface, name):
-        do(opened, name)
-        (said,) = [label.text() for label in interface.mapCanvas().findChildren(QLabel) if "ends it" in label.text() and label.isVisible()]
-        assert said.startswith(opened.commands[name].text()) and "Escape" in said and len(said) < 75
-        do(opened, name)
-        assert not [label for label in interface.mapCanvas().findChildren(QLabel) if "ends it" in label.text() and label.isVisible()]
-
         do(opened, "restricted")
         assert opened.review.restricted_outline(uid).equals(before)
 
