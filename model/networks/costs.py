@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ class Costs:
     high: Shape
 
 
+@functools.cache
 def network_costs(name: str, tile_px: int = TILE_PX, **options: Any) -> Costs:
     """Costs of a network by name; ``options`` as of :func:`create_network`.
 

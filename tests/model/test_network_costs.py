@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from jobs import STACK_BANDS
 from model.networks import NETWORKS, find_network, network_bands
 from model.networks.__main__ import described
 from model.networks.costs import network_costs
+
+README = Path(__file__).parents[2] / "model" / "README.md"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,16 @@ def test_block_1_alone_needs_no_high_level_spectral_features() -> None:
 
 def test_row_of_the_table() -> None:
     assert described("cdnet-nir-compact") == "| `cdnet-nir-compact` | nir evi savi | 1.4 | 4.2 | 24 x 88 x 88 | 112 x 44 x 44 |"
+
+
+ROW = re.compile(r"\| `([\w-]+)` \|.* \| ([\d.]+) M \| ([\d.]+) \|(?: (\d+ x \d+ x \d+), (\d+ x \d+ x \d+) \|)?")
+
+
+@pytest.mark.parametrize("row", ROW.findall(README.read_text(encoding="utf-8")), ids=lambda row: row[0])
+def test_tables_of_the_readme_are_those_of_the_command(row: tuple[str, ...]) -> None:
+    name, *figures = row
+    cells = described(name).strip("| ").split(" | ")[2:]
+    assert [figure for figure in figures if figure] == cells[: len(list(filter(None, figures)))]
 
 
 def test_bands_of_a_network_are_known_before_it_is_built() -> None:
