@@ -11,9 +11,9 @@ from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, 
 
 from ...jobs import JOB_TYPES, UpdateReviewJob
 from ...processing_provider.translation import tr
-from .inputs import raster_file, show_layer, vector_file
+from .inputs import is_stack, raster_file, show_layer, vector_file
 from .session import Review, ReviewError
-from .training_dialog import examples, is_stack
+from .training_dialog import examples
 
 COMMAND = "adapt"
 """Of the engine, which trains a model of a person's own from few outlines."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from qgis.core import NULL, Qgis
@@ -23,8 +21,8 @@ from qgis.PyQt.QtWidgets import (
 from ...processing_provider.translation import tr
 from ...review_session import ATTRIBUTES
 from .session import Review, ReviewError
+from .session_fields import domain_of, read_domains
 
-DOMAINS = Path(__file__).resolve().parents[2] / "resources" / "inventory" / "domains.json"
 OF_ONE_OUTLINE = ("primary_id", "alternative_id", "activity_class", "outline_comment")
 """Not copied from another outline: names, a comment, and the activity, which is never proposed."""
 MANY = 500
@@ -90,11 +88,6 @@ def sections() -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
     )
 
 
-def domain_of(name: str) -> str:
-    """The name of the domain of an attribute in domains.json, which need not be there."""
-    return "reliability" if name.startswith("reliability_") else name
-
-
 class AttributeForm(QWidget):
     """Follows the outline that is shown; ``show_outlines`` shows several. What is chosen or written is set at once, to be undone."""
 
@@ -104,8 +97,7 @@ class AttributeForm(QWidget):
         self._uids: list[str] = []
         self._shown: dict[str, Any] = {}
         self._current = self._previous = ""
-        with open(DOMAINS, encoding="utf-8") as file:
-            self._domains = json.load(file)
+        self._domains = read_domains()
         self._title = QLabel()
         self._title.setWordWrap(True)
         self._copy = QPushButton(tr("&Copy from previous outline"))

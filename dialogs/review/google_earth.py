@@ -50,7 +50,7 @@ def open_in_google_earth(review: Any) -> Path | None:
     }
     project = review.outlines.project() or QgsProject.instance()
     try:
-        document = kml(name_of(review, uid), shapes, review.crs, project)
+        document = kml(review.queue.value_of(uid, "name") or uid, shapes, review.crs, project)
     except QgsCsException:
         review.said.emit(tr("The outline has no place on the Earth in {}.").format(review.crs.authid()), Qgis.MessageLevel.Warning)
         return None
@@ -65,13 +65,6 @@ def open_in_google_earth(review: Any) -> Path | None:
             Qgis.MessageLevel.Warning,
         )
     return path
-
-
-def name_of(review: Any, uid: str) -> str:
-    """What the outline is called: its PrimaryID, its id in the layer it came from, or its uid."""
-    feature = review.feature(uid)
-    names = [feature[field] for field in ("primary_id", "source_id") if feature is not None and feature.fields().indexOf(field) >= 0]
-    return next((str(name) for name in names if name), uid)
 
 
 def kml(name: str, shapes: dict[str, tuple[str, QgsGeometry]], crs: QgsCoordinateReferenceSystem, project: QgsProject) -> ElementTree:

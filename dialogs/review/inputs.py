@@ -17,6 +17,7 @@ from qgis.core import (
 )
 from qgis.gui import QgsMapLayerComboBox
 
+from ...jobs import STACK_BANDS
 from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
 from .session import ReviewError
@@ -61,8 +62,11 @@ def vector_file(layer: QgsVectorLayer, folder: Path, name: str) -> tuple[str, st
     problem, why, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(layer, str(copy), context, options)
     if problem != QgsVectorFileWriter.WriterError.NoError:
         raise ReviewError(tr("{} could not be copied to {}: {}").format(layer.name(), copy, why))
-    reason = tr("has a filter or unsaved edits") if changed else tr("is no file that the engine reads")
-    return str(copy), name, tr("The layer “{}” {}: what it shows now was copied to {}.").format(layer.name(), reason, copy)
+    if changed:
+        told = tr("The layer “{}” has a filter or unsaved edits: what it shows now was copied to {}.")
+    else:
+        told = tr("The layer “{}” is no file that the engine reads: what it shows now was copied to {}.")
+    return str(copy), name, told.format(layer.name(), copy)
 
 
 def raster_file(layer: QgsRasterLayer) -> str:
@@ -77,6 +81,17 @@ def raster_file(layer: QgsRasterLayer) -> str:
     if why:
         raise ReviewError(why)
     return raster_path(layer)
+
+
+def band_names(layer: QgsRasterLayer) -> list[str]:
+    """Of the bands, as the file describes them; "" for one that it does not."""
+    provider = layer.dataProvider()
+    return [provider.generateBandName(band).partition(":")[2].strip() for band in range(1, layer.bandCount() + 1)]
+
+
+def is_stack(layer: QgsRasterLayer) -> bool:
+    """Whether a raster has the bands of a spectral stack."""
+    return band_names(layer) == list(STACK_BANDS)
 
 
 def guesses(layers: Iterable[QgsMapLayer]) -> dict[str, QgsMapLayer | None]:

@@ -27,7 +27,9 @@ from qgis.PyQt.QtWidgets import QComboBox, QDockWidget, QMainWindow, QVBoxLayout
 
 from ...processing_provider.layers import PROBABILITY, STRETCH_SAMPLE
 from ...processing_provider.translation import tr
+from .inputs import band_names
 from .map_view import boundary_symbol
+from .tool_looks import line_width
 
 CHOICE_SETTING = "rock_glacier_mapper/review/second_view"
 STRETCH = (0.02, 0.98)
@@ -320,7 +322,7 @@ def crosshair(canvas: QgsMapCanvas) -> QgsVertexMarker:
     marker = QgsVertexMarker(canvas)
     marker.setIconType(QgsVertexMarker.IconType.ICON_CROSS)
     marker.setIconSize(2 * canvas.fontMetrics().height())
-    marker.setPenWidth(max(2, canvas.fontMetrics().height() // 7))
+    marker.setPenWidth(line_width(canvas))
     marker.setColor(QColor(204, 121, 167))
     marker.hide()
     return marker
@@ -334,10 +336,8 @@ def styled_clone(layer: QgsRasterLayer, style: Renderer) -> QgsRasterLayer:
 
 
 def bands_by_name(layer: QgsRasterLayer) -> dict[str, int]:
-    """Band names in lower case -> numbers, as the file describes them."""
-    provider = layer.dataProvider()
-    names = {provider.generateBandName(band).rpartition(":")[2].strip().lower(): band for band in range(1, layer.bandCount() + 1)}
-    return {name: band for name, band in names.items() if name}
+    """Band names in lower case -> numbers."""
+    return {name.lower(): band for band, name in enumerate(band_names(layer), start=1) if name}
 
 
 def infrared_bands(layer: QgsRasterLayer) -> tuple[int, int, int] | None:

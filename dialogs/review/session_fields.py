@@ -20,18 +20,28 @@ from ... import review_session as form
 from ...processing_provider.layers import STYLES
 
 DOMAINS = STYLES.parent / "inventory" / "domains.json"
+"""Values of the attributes that have a fixed choice, by :func:`domain_of`."""
 ATTRIBUTE_NAMES = tuple(name for name, _ in form.ATTRIBUTES)
 OUTLINE_FIELD = "uid"
 
 
+def read_domains() -> dict[str, dict[str, Any]]:
+    """:data:`DOMAINS`."""
+    with open(DOMAINS, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def domain_of(name: str) -> str:
+    """The name of an attribute's domain, which need not be there."""
+    return "reliability" if name.startswith("reliability_") else name
+
+
 def set_up_fields(outlines: QgsVectorLayer, restricted: QgsVectorLayer, operator: str) -> None:
     """Choices, values of new outlines and of parts, whatever tool makes them, and no form that opens by itself."""
-    with open(DOMAINS, encoding="utf-8") as file:
-        domains = json.load(file)
-    domains |= {"status": {"values": form.STATUSES}, "reason": {"values": form.REASONS}}
+    domains = read_domains() | {"status": {"values": form.STATUSES}, "reason": {"values": form.REASONS}}
     for name in (*ATTRIBUTE_NAMES, "status", "reason"):
         index = outlines.fields().lookupField(name)
-        domain = domains.get("reliability" if name.startswith("reliability_") else name)
+        domain = domains.get(domain_of(name))
         if index < 0 or domain is None:
             continue
         choices: list[dict[str, Any]] = [{"": QgsValueMapFieldFormatter.NULL_VALUE}] if name != "status" else []

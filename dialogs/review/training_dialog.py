@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Callable
 
@@ -24,10 +23,11 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ...jobs import SAMPLE_RECIPES, STACK_BANDS, SamplesJob
+from ...jobs import SAMPLE_RECIPES, SamplesJob
 from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
 from ...review_session import OUTLINES, POSITIVE
+from .inputs import is_stack
 from .job_bar import JobBar
 from .session import Review, ReviewError
 
@@ -196,17 +196,6 @@ def examples(review: Review) -> tuple[int, int]:
     """How many outlines of a session are examples of rock glaciers, and how many of what only looks like one."""
     counts = review.queue.counts()
     return sum(counts.get(status, 0) for status in POSITIVE), counts.get("rejected", 0)
-
-
-def is_stack(layer: QgsRasterLayer) -> bool:
-    """Whether a raster has the bands of a spectral stack."""
-    return band_names(layer) == list(STACK_BANDS)
-
-
-def band_names(layer: QgsRasterLayer) -> list[str]:
-    """Descriptions of the bands, as the file has them."""
-    names: Iterable[str] = (layer.bandName(band) for band in range(1, layer.bandCount() + 1))
-    return [name.partition(": ")[2].split(" ")[0] for name in names]
 
 
 def recipe_text(recipe: str) -> str:

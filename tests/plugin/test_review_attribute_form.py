@@ -62,7 +62,7 @@ def values(review: Any, uid: str) -> dict[str, Any]:
 
 def test_every_attribute_has_a_field_and_every_domain_its_exact_values(attributes: Any, module: Module) -> None:
     assert list(attributes.widgets) and set(attributes.widgets) == {name for name, _ in form.ATTRIBUTES}
-    domain_of = module("dialogs.review.attribute_form").domain_of
+    domain_of = module("dialogs.review.session_fields").domain_of
     for name, widget in attributes.widgets.items():
         domain = DOMAINS.get(domain_of(name))
         assert isinstance(widget, QComboBox if domain else QLineEdit)
