@@ -97,7 +97,7 @@ def commands() -> tuple[Command, ...]:
         Command("queue", tr("Go to queue"), tr("Move the keyboard to the queue"), "mIconListView", "Q", SESSION),
         Command("attributes", tr("Go to attributes"), tr("Move the keyboard to the attributes"), "mActionFormView", "Shift+A", SESSION),
         Command(
-            "confidence", tr("Go to confidence"), tr("Move the keyboard to the histogram of confidence"), "histogram", "Shift+C", SESSION
+            "confidence", tr("Go to confidence"), tr("Move the keyboard to the histogram of probability"), "histogram", "Shift+C", SESSION
         ),
         Command("finish", tr("Finish…"), tr("Write inventory, reports and training data"), "mActionExport", "", SESSION),
         Command("training_data", tr("Make training data…"), tr("Turn the session into training data"), "mActionSelectAll", "", SESSION),

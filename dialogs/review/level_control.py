@@ -8,7 +8,7 @@ from typing import Any
 from qgis.core import Qgis, QgsCsException, QgsGeometry, QgsProject
 from qgis.gui import QgsMapCanvas, QgsRubberBand
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QEvent, QSignalBlocker, Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QEvent, QLocale, QSignalBlocker, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QKeyEvent, QShowEvent, QWheelEvent
 from qgis.PyQt.QtWidgets import QLabel, QSlider, QVBoxLayout, QWidget
 
@@ -83,7 +83,7 @@ class LevelControl(QWidget):
             self._band.reset(Qgis.GeometryType.Polygon)
             self._band.scene().removeItem(self._band)
         self._band = None
-        self._disable(tr("The review is closed."))
+        self._disable(tr("The session is closed."))
 
     def showEvent(self, event: QShowEvent) -> None:
         """What nobody sees is not read before it is shown."""
@@ -110,7 +110,12 @@ class LevelControl(QWidget):
         raster = self._review.probability
         outline = self._review.outline(self._uid) if self._uid else QgsGeometry()
         if raster is None:
-            self._disable(tr("This review has no probability raster, so there are no levels. Start one with the raster that Detect wrote."))
+            self._disable(
+                tr(
+                    "This session has no probability raster, so there are no levels. "
+                    "Start one with the raster that Detect rock glaciers wrote."
+                )
+            )
             return
         if outline.isEmpty():
             self._disable(tr("Choose an outline in the queue first."))
@@ -139,7 +144,6 @@ class LevelControl(QWidget):
         self._say(now, outline)
 
     def _level(self) -> float:
-        assert self._levels is not None
         share = self._slider.value() / self._slider.maximum()
         return self._levels.lowest + share * (self._levels.highest - self._levels.lowest)
 
@@ -187,11 +191,12 @@ class LevelControl(QWidget):
             self._say(self._level(), self._review.outline(self._uid))
 
     def _say(self, level: float, outline: QgsGeometry) -> None:
+        shown = QLocale().toString
         area = compare(outline, QgsGeometry(), self._review.crs, QgsProject.instance().transformContext()).area_km2
         if math.isnan(area):
-            self._text.setText(tr("Probability {:.2f}: nothing is left").format(level))
+            self._text.setText(tr("Probability {}: nothing is left").format(shown(level, "f", 2)))
         else:
-            self._text.setText(tr("Probability {:.2f} and more: {:.3f} km²").format(level, area))
+            self._text.setText(tr("Probability {} and more: {} km²").format(shown(level, "f", 2), shown(area, "f", 3)))
 
     def _disable(self, why: str) -> None:
         self._levels = None

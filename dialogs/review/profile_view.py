@@ -219,7 +219,7 @@ class ProfileView(QgsDockWidget):
             line = _read(target)
             file.remove()
             if line.isEmpty():
-                self._substitute(uid, outline, tr("no fall line was found"))
+                self._substitute(uid, outline, tr("none was found in the elevation model"))
             else:
                 self._keep(uid, outline, profile_line(line, outline, self._review.crs, self._project))
 
@@ -316,7 +316,7 @@ class ProfileView(QgsDockWidget):
             word.setVisible(is_seen)
         text = self._summary
         if is_drawn:
-            text += tr("; vertical exaggeration {}").format(f"{(area.height() / up) / (area.width() / across):.1f}")
+            text += "; " + tr("vertical exaggeration {}").format(f"{(area.height() / up) / (area.width() / across):.1f}")
         self._label.setText(text)
 
     def _show_place(self, _point: QgsPointXY, on_profile: QgsProfilePoint) -> None:

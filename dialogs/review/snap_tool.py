@@ -98,7 +98,7 @@ class SnapTool(QgsMapTool):
         """Why nothing can be snapped in this review, empty where it can."""
         if self._review.imagery is not None or self._review.dem is not None:
             return ""
-        return tr("This review has neither imagery nor an elevation model whose edges a boundary could follow.")
+        return tr("This session has neither imagery nor an elevation model whose edges a boundary could follow.")
 
     def activate(self) -> None:
         """Called by QGIS."""

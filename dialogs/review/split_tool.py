@@ -166,7 +166,7 @@ class SplitTool(QgsMapTool):
             for layer in (self._review.probability, self._review.dem)
         ]
         if not any(rasters):
-            self._tell_once(tr("This review has neither a probability raster nor an elevation model to propose cuts from: draw the line."))
+            self._tell_once(tr("This session has neither a probability raster nor an elevation model to propose cuts from: draw the line."))
             return
         if engine_state() is not EngineState.READY:
             self._tell_once(tr("Draw the line: no cuts are proposed. {}").format(what_to_do(engine_state())))
