@@ -1009,10 +1009,10 @@ class Review(QObject):
             except ReviewError as error:
                 self.said.emit(str(error), Qgis.MessageLevel.Warning)
             self._leave(going=tuple(ids))
-
-    # small steps
         elif gone and self.is_open:
             self.changed.emit([])
+
+    # small steps
 
     def _need_open(self) -> None:
         if not self.is_open:
