@@ -105,8 +105,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "vit": {"backbone": "vit_base", **OUTPUT_STRIDE_16},
     "compact": COMPACT,
 }
-"""Name -> options, the same for all networks after DeepLabV3+; atrous rates of section 3.1 of Chen et al. (2018), twice as wide at
-stride 8 and, as the paper's grid is that of HRNets, at 4."""
+"""Name -> options, the same for all networks after DeepLabV3+. Atrous rates are 6, 12, 18 at output stride 16 and twice as wide at
+finer ones, as in DeepLabV3 (Chen et al. 2017, section 3.3)."""
 
 
 class AtrousPooling(nn.Module):
