@@ -13,6 +13,7 @@ from qgis.core import QgsSettings
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import QProcess, QTimer
 from qgis.PyQt.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -35,12 +36,14 @@ from ..processing_provider.engine_home import (
     ENGINE_PROGRAM,
     ENVIRONMENT_SCRIPT,
     INTERPRETER_SETTING,
+    TRAINING_GB,
     EngineState,
     chosen_interpreter,
     engine_python,
     engine_state,
     environment_folder,
     models_folder,
+    training_state,
 )
 from ..processing_provider.engine_process import GRACE_MS, child_environment, decode
 from ..processing_provider.translation import tr
@@ -48,7 +51,6 @@ from ..processing_provider.translation import tr
 OLDEST_PYTHON = (3, 11)
 NEWEST_MINOR = 19
 PYTHON_PROBE = "import sys, venv, ensurepip; print('%d.%d.%d' % sys.version_info[:3])"
-REMOVAL = "import shutil, sys; shutil.rmtree(sys.argv[1])"
 
 Message = dict[str, Any]
 
@@ -165,7 +167,7 @@ class EngineSetupDialog(QDialog):
         explanation = QLabel(
             tr(
                 "Rock glaciers are detected by a computing engine of its own, so that QGIS and its Python packages stay untouched. "
-                "It is installed once, into your user folder, from the Python package index (about 0.7 GB; with CUDA some GB more)."
+                "It is installed once, into your user folder, from the Python package index (about 1.2 GB; with CUDA some GB more)."
             )
         )
         explanation.setWordWrap(True)
@@ -188,6 +190,21 @@ class EngineSetupDialog(QDialog):
         self._cuda.addItem(tr("yes"), "yes")
         self._cuda.addItem(tr("no, compute on the processor"), "no")
 
+        self._training = QCheckBox(tr("Also what training needs (torch and others, about {:g} GB)").format(TRAINING_GB))
+        self._training.setToolTip(
+            tr(
+                "To train a network on your own outlines, or to adapt one to them. Detection and review do not need it. "
+                "Linux gets NVIDIA's libraries along with torch, with or without a GPU; without one, training runs on the processor. "
+                "Unticked, an update takes these packages away again."
+            )
+        )
+        self._training.setChecked(training_state() is not EngineState.MISSING)
+        self._training_state = QLabel()
+        self._training_state.setWordWrap(True)
+        training = QVBoxLayout()
+        training.addWidget(self._training)
+        training.addWidget(self._training_state)
+
         self._interpreter = QgsFileWidget()
         self._interpreter.setStorageMode(QgsFileWidget.StorageMode.GetFile)
         self._interpreter.lineEdit().setPlaceholderText(tr("the engine's own environment, in the folder above"))
@@ -201,6 +218,7 @@ class EngineSetupDialog(QDialog):
         form.addRow(tr("Folder"), folder)
         form.addRow(tr("Made with Python"), pythons)
         form.addRow(tr("CUDA libraries"), self._cuda)
+        form.addRow(tr("Training"), training)
         form.addRow(tr("Run with"), self._interpreter)
 
         self._install_button = QPushButton(tr("Install"))
@@ -244,7 +262,16 @@ class EngineSetupDialog(QDialog):
         if chosen_interpreter():
             text = tr("Runs with the Python chosen below.") if state is EngineState.READY else tr("The Python chosen below does not exist.")
         self._state.setText(text)
+        training_text = {
+            EngineState.READY: tr("Installed."),
+            EngineState.OUTDATED: tr("Installed, but of another version than this plugin. Update it."),
+            EngineState.MISSING: tr("Not installed."),
+        }[training_state()]
+        if chosen_interpreter():
+            training_text = tr("Up to the Python chosen below: requirements/training.txt says what it needs. Check tells what it has.")
+        self._training_state.setText(training_text)
         busy = self._process is not None
+        self._training.setEnabled(not busy and not chosen_interpreter())
         is_made = environment_folder().is_dir()
         self._install_button.setText({EngineState.OUTDATED: tr("Update"), EngineState.READY: tr("Update")}.get(state, tr("Install")))
         self._install_button.setEnabled(not busy and self._pythons.count() > 0 and not chosen_interpreter())
@@ -289,8 +316,12 @@ class EngineSetupDialog(QDialog):
         self._show_state()
 
     def _install(self) -> None:
-        arguments = [str(ENVIRONMENT_SCRIPT), "--folder", str(environment_folder()), "--cuda", self._cuda.currentData(), "--json"]
-        self._start(self._pythons.currentData(), ["-I", *arguments], then=self._check_if_ready)
+        training = "--training" if self._training.isChecked() else "--no-training"
+        self._change("--cuda", self._cuda.currentData(), training, then=self._check_if_ready)
+
+    def _change(self, *options: str, then: Callable[[Message], None]) -> None:
+        arguments = ["-I", str(ENVIRONMENT_SCRIPT), "--folder", str(environment_folder()), *options, "--json"]
+        self._start(self._pythons.currentData(), arguments, then=then)
 
     def _check_if_ready(self, end: Message) -> None:
         if end.get("type") == "result":
@@ -307,7 +338,7 @@ class EngineSetupDialog(QDialog):
     def _remove(self) -> None:
         question = tr("Remove the engine, {}? Your models and data stay.").format(environment_folder())
         if QMessageBox.question(self, self.windowTitle(), question) == QMessageBox.StandardButton.Yes:
-            self._start(self._pythons.currentData(), ["-I", "-c", REMOVAL, str(environment_folder())], then=lambda _end: None)
+            self._change("--remove", then=lambda _end: None)
 
     def _start(self, program: str, arguments: list[str], then: Callable[[Message], None], said: str = "") -> None:
         def ended(end: Message) -> None:

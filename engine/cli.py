@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from engine import __version__
 from engine.commands import ABOUT, CHOICES, HELP, METAVARS, MODULES
 from engine.errors import Cancelled, EngineError
+from engine.packages import require_training_packages, training_missing
 from engine.places import models_folder
 from engine.terminal import JsonReporter, TerminalReporter
 from jobs import JOB_TYPES, Job, from_json
@@ -79,7 +80,7 @@ def run_job(job: Job, reporter: Any) -> dict[str, Any]:
     from engine.parameters import check_job  # noqa: PLC0415
 
     check_job(job)
-    command: Callable[[Job, Any], dict[str, Any]] = getattr(importlib.import_module(MODULES[job.command]), job.command)
+    command = _function_of(job.command)
     reporter.check_cancelled()
     if job.command in ("models", "doctor"):  # which work where rasterio does not
         return command(job, reporter)
@@ -87,6 +88,21 @@ def run_job(job: Job, reporter: Any) -> dict[str, Any]:
 
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
         return command(job, reporter)
+
+
+def _function_of(command: str) -> Callable[[Job, Any], dict[str, Any]]:
+    """The function that runs a command; that of one in model/ only where torch is installed."""
+    module = MODULES[command]
+    is_in_model = module.startswith("model.")
+    if is_in_model:
+        require_training_packages()
+    try:
+        function: Callable[[Job, Any], dict[str, Any]] = getattr(importlib.import_module(module), command)
+    except ImportError as error:
+        if is_in_model:
+            raise training_missing(str(error)) from error
+        raise
+    return function
 
 
 def explained(error: Exception) -> EngineError:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import platform
-import re
-import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,17 +12,13 @@ from typing import Any
 
 from engine import __version__
 from engine.card import find_model, installed_models, read_card
-from engine.environment import REQUIREMENTS, driver_cuda_version, wanted_requirements
+from engine.environment import REQUIREMENTS, TRAINING_REQUIREMENTS, driver_cuda_version, wanted_requirements
 from engine.errors import EngineError
+from engine.packages import install_training_command, shell_command, training_state, unmet
 from engine.places import user_folder
 from engine.reporting import Reporter
 from jobs import DoctorJob, ModelsJob
 
-REQUIREMENT = re.compile(
-    r"(?P<name>[\w.-]+)(?:\[[^]]*])?==(?P<version>[^\s;]+)\s*(?:;\s*sys_platform\s*(?P<sign>[!=]=)\s*\"(?P<platform>\w+)\")?"
-)
-STAND_INS = {"onnxruntime-gpu": "onnxruntime"}
-"""A package that does the same work, on the CPU alone."""
 LEAST_FREE_DISK_GB = 1.0
 
 VERSIONS: dict[str, Callable[[], str]] = {
@@ -59,7 +51,8 @@ def doctor(job: DoctorJob, reporter: Reporter) -> dict[str, Any]:
     Returns
     -------
     ``versions`` name -> version or what is wrong; ``python`` (path); ``providers`` CUDA and CPU -> "works", found by running
-    a network on it, or what is wrong; ``gpu`` the driver in words; ``models`` as :func:`models`; ``user_folder`` (path);
+    a network on it, or what is wrong; ``gpu`` the driver in words;
+    ``training`` as :func:`engine.packages.training_state`; ``models`` as :func:`models`; ``user_folder`` (path);
     ``free_disk_gb`` there; ``problems`` a list of ``text`` what is wrong and ``mend`` the command or deed that mends it
     """
     reporter.progress(0.1, "Looking at the packages")
@@ -69,10 +62,13 @@ def doctor(job: DoctorJob, reporter: Reporter) -> dict[str, Any]:
     providers = {"CUDA": _cuda_state(), "CPU": _provider_state("CPUExecutionProvider")}
     cuda_version = driver_cuda_version()
     if cuda_version is not None and providers["CUDA"] != "works":
-        mend = _command(sys.executable, REQUIREMENTS.parent.parent / "engine" / "environment.py", "--cuda", "yes")
+        mend = shell_command(sys.executable, REQUIREMENTS.parent.parent / "engine" / "environment.py", "--cuda", "yes")
         problems.append({"text": f"There is a GPU, but the network cannot run on it: {providers['CUDA']}", "mend": mend})
     if providers["CPU"] != "works":
         problems.append({"text": f"No network can be run: {providers['CPU']}", "mend": _install_command()})
+    reporter.progress(0.6, "Asking torch, where training is installed")
+    training = training_state()
+    problems += _training_problems(training, cuda_version is not None)
     reporter.progress(0.8, "Looking at the models")
     listed = models(ModelsJob(models_folders=job.models_folders), reporter)["models"]
     for model in listed:
@@ -93,6 +89,7 @@ def doctor(job: DoctorJob, reporter: Reporter) -> dict[str, Any]:
         "python": sys.executable,
         "providers": providers,
         "gpu": "no NVIDIA driver" if cuda_version is None else f"NVIDIA driver for CUDA {cuda_version[0]}.{cuda_version[1]}",
+        "training": training,
         "models": listed,
         "user_folder": str(user_folder()),
         "free_disk_gb": round(free_disk_gb, 1),
@@ -137,30 +134,28 @@ def _versions() -> tuple[dict[str, str], list[dict[str, str]]]:
 
 def _unmet_requirements() -> list[dict[str, str]]:
     problems = []
-    for wanted in REQUIREMENT.finditer(wanted_requirements()):
-        if wanted["platform"] and (sys.platform == wanted["platform"]) != (wanted["sign"] == "=="):
-            continue
-        found = _installed_version(wanted["name"]) or _installed_version(STAND_INS.get(wanted["name"], ""))
-        if found != wanted["version"]:
-            there = f"{found} is installed" if found else "it is not installed"
-            problems.append({"text": f"{wanted['name']} should be {wanted['version']}; {there}.", "mend": _install_command()})
+    for name, version, found in unmet(wanted_requirements()):
+        there = f"{found} is installed" if found else "it is not installed"
+        problems.append({"text": f"{name} should be {version}; {there}.", "mend": _install_command()})
     return problems
 
 
-def _installed_version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name) if name else None
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _training_problems(training: dict[str, Any], has_driver: bool) -> list[dict[str, str]]:
+    if training["state"] == "not installed":  # as most people have it
+        return []
+    if training["state"] != "works":
+        return [{"text": f"No network can be trained: {training['state']}", "mend": install_training_command()}]
+    problems = []
+    for name, version, found in unmet(TRAINING_REQUIREMENTS.read_text(encoding="utf-8")):
+        problems.append({"text": f"{name} should be {version} for training; {found} is installed.", "mend": install_training_command()})
+    if has_driver and training["device"] == "CPU":
+        mend = "Install a torch that is built for CUDA by hand." if sys.platform == "win32" else "Update the NVIDIA driver."
+        problems.append({"text": "There is a GPU, but torch cannot use it: networks are trained on the CPU.", "mend": mend})
+    return problems
 
 
 def _install_command() -> str:
-    return _command(sys.executable, "-m", "pip", "install", "-r", REQUIREMENTS)
-
-
-def _command(*words: str | Path) -> str:
-    texts = list(map(str, words))
-    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
+    return shell_command(sys.executable, "-m", "pip", "install", "-r", REQUIREMENTS)
 
 
 def _cuda_state() -> str:

@@ -1,13 +1,13 @@
 """The engine's virtual environment: made, checked, and made again when its requirements change.
 
-``python3 engine/environment.py [--folder DIR] [--cuda auto|yes|no] [--check] [--json]`` prints the path of the
+``python3 engine/environment.py [--folder DIR] [--cuda auto|yes|no] [--training] [--check] [--json]`` prints the path of the
 environment's Python on standard output. It needs nothing but the standard library, because it runs before anything is
 installed, with any Python from 3.11 on. With ``--json`` it talks as the engine does (:mod:`jobs`): JSON lines out, the
 end of standard input cancels.
 
-The environment is ready when it holds a copy of the requirements that it was made from, which is written last. In any
-other state it is made afresh: what is there is then always what was asked for, and an interrupted installation needs
-no repair.
+The environment is ready when it holds a copy of the requirements that it was made from, and one of those for training
+where a person asked for them. In any other state it is made afresh, beside the one that is there, which it replaces when
+all is installed: what is there is then always what was asked for, and an installation that fails changes nothing.
 """
 
 import argparse
@@ -45,11 +45,20 @@ from engine.reporting import Reporter  # noqa: E402
 from engine.terminal import JsonReporter  # noqa: E402
 
 REQUIREMENTS = ROOT / "requirements" / "engine.txt"
+TRAINING_REQUIREMENTS = ROOT / "requirements" / "training.txt"
 STAMP = "requirements.txt"
+TRAINING_STAMP = "training.txt"
 DONE, FAILED, CANCELLED = 0, 1, 130
 
 CUDA_OF_ONNXRUNTIME = 13
 """Major version of CUDA that the onnxruntime-gpu of requirements/engine.txt is built for; a test holds them together."""
+
+ENGINE_GB, CUDA_GB = 1.2, 2.0
+TRAINING_GB, TRAINING_FETCHED_GB = (5.5, 3.0) if sys.platform == "linux" else (1.5, 0.6)
+"""Room on the disk. The package index has torch for Linux with NVIDIA's libraries only, whether there is a GPU or not;
+for macOS and Windows it has none with them."""
+ROOM_WHILE_INSTALLING = 1.5
+"""Installed packages and their wheels, which are there at the same time, over the installed packages alone."""
 
 HARMFUL_PIP_SETTINGS = (
     "TARGET",
@@ -102,9 +111,21 @@ def why_not_ready(folder: Path, requirements: str) -> str:
     return "The Python that the engine was installed with has changed." if probe.returncode else ""
 
 
+def missing_for_training(folder: Path, training: str) -> list[str]:
+    """The lines of the requirements for training that an environment was not made from."""
+    stamps = [folder / name for name in (TRAINING_STAMP, STAMP)]
+    made_from = next((stamp.read_text(encoding="utf-8").splitlines() for stamp in stamps if stamp.is_file()), [])
+    return [line for line in training.splitlines() if line.strip() and line not in made_from]
+
+
+def has_training_packages(folder: Path) -> bool:
+    """True when a person asked for the packages that training needs, of whichever version they are."""
+    return (folder / TRAINING_STAMP).is_file()
+
+
 def has_cuda_packages(folder: Path) -> bool:
-    """True when NVIDIA's CUDA libraries are installed in an environment."""
-    return any(folder.glob("[Ll]ib/**/site-packages/nvidia_cudnn_cu*.dist-info"))
+    """True when the CUDA libraries of onnxruntime are installed in an environment: cuRAND, torch does not bring along."""
+    return any(folder.glob("[Ll]ib/**/site-packages/nvidia_curand*.dist-info"))
 
 
 def driver_cuda_version() -> tuple[int, int] | None:
@@ -147,6 +168,7 @@ def make(
     requirements: str | None = None,
     cuda: str = "auto",
     system_site_packages: bool = False,
+    training: str | None = None,
 ) -> dict[str, Any]:
     """Bring a virtual environment to the state that the requirements describe; nothing to do when it is in it.
 
@@ -156,59 +178,166 @@ def make(
     requirements : text of a requirements file, the engine's when None
     cuda : ``yes`` with NVIDIA's libraries (about 2 GB more), ``no`` without, ``auto`` where a driver can use them
     system_site_packages : let the environment see the packages of the Python that makes it
+    training : text of the requirements for training, which hold the engine's too; None without them
 
     Returns
     -------
-    ``folder``, ``python`` (path), ``cuda`` (NVIDIA's libraries are there), ``changed`` (something was installed)
+    ``folder``, ``python`` (path), ``cuda`` and ``training`` (NVIDIA's libraries for the engine, the packages for training
+    are there), ``changed`` (something was installed or taken away)
 
     Raises
     ------
     EngineError
-        ``python_venv_missing``, ``folder_in_use``, ``output_folder``, ``no_internet``, ``certificate``, ``disk_full``,
-        ``no_wheel``, ``install_failed``; Cancelled.
+        ``python_venv_missing``, ``folder_in_use``, ``engine_running``, ``output_folder``, ``no_internet``, ``certificate``,
+        ``disk_full``, ``no_wheel``, ``install_failed``; Cancelled. What was there before is then as it was.
     """
     requirements = wanted_requirements() if requirements is None else requirements
     gpu = wants_cuda(cuda, reporter)
 
     def is_ready() -> bool:
-        return not why_not_ready(folder, requirements) and (has_cuda_packages(folder) or not gpu)
+        made_for = (folder / TRAINING_STAMP).read_text(encoding="utf-8") if has_training_packages(folder) else None
+        return not why_not_ready(folder, requirements) and made_for == training and (has_cuda_packages(folder) or not gpu)
 
     changed = not is_ready()
     if changed:
         with _one_at_a_time(folder, reporter) as lock:
             changed = not is_ready()
             if changed:
-                _make_afresh(folder, with_cuda(requirements) if gpu else requirements, requirements, reporter, system_site_packages, lock)
-    return {"folder": str(folder), "python": str(interpreter(folder)), "cuda": has_cuda_packages(folder), "changed": changed}
+                wanted = requirements if training is None else training
+                stamps = {STAMP: requirements} if training is None else {STAMP: requirements, TRAINING_STAMP: training}
+                room_gb = ENGINE_GB + CUDA_GB * gpu + TRAINING_GB * (training is not None)
+                _make_afresh(folder, with_cuda(wanted) if gpu else wanted, stamps, room_gb, reporter, system_site_packages, lock)
+    return _described(folder, changed)
 
 
-def _make_afresh(folder: Path, install: str, stamp: str, reporter: Reporter, system_site_packages: bool, lock: int) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
-        raise EngineError("folder_in_use", f"{folder} holds something else than the engine. Give another folder.")
+def remove(folder: Path, reporter: Reporter) -> dict[str, Any]:
+    """Take an environment away, and what a killed installation left beside it; what :func:`make` returns, ``python`` empty.
+
+    Raises
+    ------
+    EngineError
+        ``folder_in_use``, ``engine_running``, ``output_folder``; Cancelled.
+    """
+    with _one_at_a_time(folder, reporter):
+        there = folder.resolve()
+        _refuse_other_things(there)
+        changed = there.exists()
+        _set_aside(there)
+        shutil.rmtree(_aside(there), ignore_errors=True)
+        _refuse_other_things(_beside(there))
+        shutil.rmtree(_beside(there), ignore_errors=True)
+        reporter.progress(1.0, "Removed")
+    return {**_described(folder, changed), "python": ""}
+
+
+def _described(folder: Path, changed: bool) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "python": str(interpreter(folder)),
+        "cuda": has_cuda_packages(folder),
+        "training": has_training_packages(folder),
+        "changed": changed,
+    }
+
+
+def _make_afresh(
+    folder: Path, install: str, stamps: Mapping[str, str], room_gb: float, reporter: Reporter, system_site_packages: bool, lock: int
+) -> None:
+    folder = folder.resolve()  # a person's link to a larger disk stays one
+    new = _beside(folder)
+    _refuse_other_things(folder)
+    _refuse_other_things(new)
     if importlib.util.find_spec("ensurepip") is None:
         raise EngineError(
             "python_venv_missing",
             f"{sys.executable} cannot make virtual environments. On Debian and Ubuntu install python3-venv, then start again.",
         )
     try:
-        (folder / STAMP).unlink(missing_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        if TRAINING_STAMP in stamps:
+            _announce_training(folder, room_gb, reporter)
         reporter.progress(0.0, f"Making the environment in {folder}")
-        venv.EnvBuilder(clear=True, symlinks=os.name != "nt", system_site_packages=system_site_packages).create(folder)
-        _install(folder, install, reporter, lock)
-        (folder / STAMP).write_text(stamp, encoding="utf-8")
+        venv.EnvBuilder(clear=True, symlinks=os.name != "nt", system_site_packages=system_site_packages, prompt=folder.name).create(new)
+        _install(new, folder, install, reporter, lock)
+        for name, text in stamps.items():
+            (new / name).write_text(text, encoding="utf-8")
+        _readdress(new, folder)
+        _put_in_place(new, folder)
         reporter.progress(1.0, "Installed")
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         if isinstance(error, OSError):
             raise explain(str(error), folder) from error
         raise
 
 
-def _install(folder: Path, requirements: str, reporter: Reporter, lock: int) -> None:
+def _announce_training(folder: Path, room_gb: float, reporter: Reporter) -> None:
+    """Say what the packages for training take, and refuse where it is not there; what does not fit, no person should wait for."""
+    libraries = " (on Linux torch brings NVIDIA's libraries along, with or without a GPU)" if sys.platform == "linux" else ""
+    reporter.info(f"What training needs takes about {TRAINING_GB:g} GB{libraries}, {TRAINING_FETCHED_GB:g} GB of them to fetch.")
+    free_gb, needed_gb = _free_gb(folder), room_gb * ROOM_WHILE_INSTALLING
+    if free_gb < needed_gb:
+        raise EngineError(
+            "disk_full",
+            f"Installing what training needs takes {needed_gb:.0f} GB for a while; {free_gb:.1f} GB are free at {folder}. "
+            "Free some space or give another folder.",
+        )
+
+
+def _free_gb(folder: Path) -> float:
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free / 1e9
+
+
+def _refuse_other_things(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
+        raise EngineError("folder_in_use", f"{folder} holds something else than the engine. Move it away, or give another folder.")
+
+
+def _beside(folder: Path) -> Path:
+    """Where a new environment is made: a name of the same length, for :func:`_readdress`."""
+    return folder.with_name(folder.name[:-1] + ("-" if folder.name.endswith("~") else "~"))
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".being-removed")
+
+
+def _readdress(new: Path, folder: Path) -> None:
+    """Write an environment's final path into its programs; of the same length, it fits into those of Windows, too."""
+    made_in, goes_to = os.fsencode(new), os.fsencode(folder)
+    for path in (new / "pyvenv.cfg", *interpreter(new).parent.iterdir()):
+        if path.is_file() and not path.is_symlink() and made_in in (content := path.read_bytes()):
+            path.write_bytes(content.replace(made_in, goes_to))
+
+
+def _set_aside(folder: Path) -> None:
+    shutil.rmtree(_aside(folder), ignore_errors=True)
+    try:
+        if folder.exists():
+            folder.rename(_aside(folder))
+    except OSError as error:
+        raise EngineError(
+            "engine_running",
+            f"{folder} cannot be replaced ({error.strerror}). Let the engine finish what it does, or close QGIS, and start again.",
+        ) from error
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    _set_aside(folder)
+    try:
+        new.rename(folder)
+    except OSError:
+        if _aside(folder).exists():
+            _aside(folder).rename(folder)
+        raise
+    shutil.rmtree(_aside(folder), ignore_errors=True)
+
+
+def _install(new: Path, folder: Path, requirements: str, reporter: Reporter, lock: int) -> None:
     """Run pip on the text of a requirements file, wheels only: nothing is ever compiled on a person's machine."""
     expected = sum(1 for line in requirements.splitlines() if line.strip() and not line.startswith(("#", "-")))
-    python = [str(interpreter(folder)), "-I", "-m"]
-    with tempfile.TemporaryDirectory(dir=folder, prefix="tmp-") as workplace:
+    python = [str(interpreter(new)), "-I", "-m"]
+    with tempfile.TemporaryDirectory(dir=new, prefix="tmp-") as workplace:
         listed = Path(workplace, "requirements.txt")
         listed.write_text(requirements, encoding="utf-8")
         options = [
@@ -344,10 +473,8 @@ def explain(output: str, folder: Path) -> EngineError:
     """What went wrong in an installation, from the words of pip or of the operating system."""
     missing = NO_WHEEL.search(output)
     if "No space left on device" in output or "Errno 28" in output or "not enough space" in output:
-        place = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        free_gb = shutil.disk_usage(place).free / 1e9
         return EngineError(
-            "disk_full", f"The disk of {folder} is full ({free_gb:.1f} GB are left). Free some space or give another folder."
+            "disk_full", f"The disk of {folder} is full ({_free_gb(folder):.1f} GB are left). Free some space or give another folder."
         )
     if "CERTIFICATE_VERIFY_FAILED" in output:
         return EngineError(
@@ -402,7 +529,8 @@ class PlainReporter:
 
     def result(self, command: str, result: Mapping[str, Any]) -> None:
         """The path that scripts read."""
-        sys.stdout.write(f"{result['python']}\n")
+        if result["python"]:
+            sys.stdout.write(f"{result['python']}\n")
 
     def error(self, error: EngineError) -> None:
         """The last line of an installation that was not done."""
@@ -415,11 +543,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=None, help="where the environment is (default: %(default)s)")
     parser.set_defaults(folder=user_folder() / "engine")
     parser.add_argument("--cuda", choices=("auto", "yes", "no"), default="auto", help="NVIDIA's CUDA libraries; auto: where a driver is")
+    parser.add_argument(
+        "--training",
+        action=argparse.BooleanOptionalAction,
+        help=f"also what training needs (torch and others, about {TRAINING_GB:g} GB); when not given: as it is now",
+    )
+    parser.add_argument("--remove", action="store_true", help="take the environment away")
     parser.add_argument("--check", action="store_true", help="install nothing; exit status 1 and the reason when it is not ready")
     parser.add_argument("--json", action="store_true", help="JSON lines as the engine writes them; the end of standard input cancels")
     parser.add_argument("--requirements", type=Path, default=REQUIREMENTS, help="another requirements file than the engine's")
     parser.add_argument("--system-site-packages", action="store_true", help="let the environment see this Python's packages")
     options = parser.parse_args(arguments)
+    if options.training and options.requirements != REQUIREMENTS:
+        parser.error("--training goes with the engine's own requirements")
     cancelled = threading.Event()
     reporter = JsonReporter(sys.stdout, cancelled) if options.json else PlainReporter(cancelled)
 
@@ -433,18 +569,29 @@ def main(arguments: list[str] | None = None) -> int:
     folder = options.folder.expanduser().absolute()
     try:
         requirements = wanted_requirements(options.requirements)
-        if options.check:
-            reason = why_not_ready(folder, requirements)
-            if reason:
-                raise EngineError("engine_missing", f"{reason} Install it: {sys.executable} {Path(__file__).resolve()}")
-            result = {"folder": str(folder), "python": str(interpreter(folder)), "cuda": has_cuda_packages(folder), "changed": False}
+        is_trained_with = has_training_packages(folder) if options.training is None else options.training
+        training = wanted_requirements(TRAINING_REQUIREMENTS) if is_trained_with else None
+        if options.remove:
+            result = remove(folder, reporter)
+        elif options.check:
+            _check(folder, requirements, training if options.training else None)
+            result = _described(folder, changed=False)
         else:
-            result = make(folder, reporter, requirements, options.cuda, options.system_site_packages)
+            result = make(folder, reporter, requirements, options.cuda, options.system_site_packages, training)
     except EngineError as error:
         reporter.error(error)
         return CANCELLED if isinstance(error, Cancelled) else FAILED
     reporter.result("environment", result)
     return DONE
+
+
+def _check(folder: Path, requirements: str, training: str | None) -> None:
+    """Raise an error with what is missing, and the command that installs it."""
+    install = f"Install it: {sys.executable} {Path(__file__).resolve()} --folder {folder}"
+    if reason := why_not_ready(folder, requirements):
+        raise EngineError("engine_missing", f"{reason} {install}{' --training' if training else ''}")
+    if training and (missing := missing_for_training(folder, training)):
+        raise EngineError("training_missing", f"Training needs what is not installed: {', '.join(missing)}. {install} --training")
 
 
 def _cancel_at_end_of_input(cancel: Callable[[], None]) -> None:

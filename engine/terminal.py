@@ -339,6 +339,9 @@ def _models_summary(result: Mapping[str, Any]) -> list[str]:
 def _doctor_summary(result: Mapping[str, Any]) -> list[str]:
     lines = [f"{name:<22}{value}" for name, value in result["versions"].items()]
     lines += [f"{'provider ' + name:<22}{state}" for name, state in result["providers"].items()]
+    training = result["training"]
+    lines += [f"{name:<21} {version}" for name, version in training["versions"].items()]
+    lines += [f"{'training':<22}{training['state']}{' on ' + training['device'] if training['device'] else ''}"]
     lines += [f"{'GPU':<22}{result['gpu']}", f"{'free disk':<22}{result['free_disk_gb']:.1f} GB at {result['user_folder']}"]
     lines += ["", *_models_summary(result), ""]
     if not result["problems"]:

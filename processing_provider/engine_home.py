@@ -16,6 +16,9 @@ PLUGIN_FOLDER = Path(__file__).resolve().parent.parent
 ENGINE_PROGRAM = PLUGIN_FOLDER / "engine"
 ENVIRONMENT_SCRIPT = ENGINE_PROGRAM / "environment.py"
 REQUIREMENTS = PLUGIN_FOLDER / "requirements" / "engine.txt"
+TRAINING_REQUIREMENTS = PLUGIN_FOLDER / "requirements" / "training.txt"
+TRAINING_GB = 5.5 if sys.platform == "linux" else 1.5
+"""The same as ``engine.environment.TRAINING_GB``, which QGIS must not import."""
 BUNDLED_MODELS = PLUGIN_FOLDER / "model" / "bundled"
 INTERPRETER_SETTING = "rock_glacier_mapper/engine_python"
 
@@ -70,6 +73,15 @@ def engine_state() -> EngineState:
     stamp = environment_folder() / "requirements.txt"
     is_current = stamp.is_file() and stamp.read_text("utf-8").split() == REQUIREMENTS.read_text("utf-8").split()
     return EngineState.READY if is_current else EngineState.OUTDATED
+
+
+def training_state() -> EngineState:
+    """The same for the packages that training needs, in the engine's own environment."""
+    stamp = environment_folder() / "training.txt"
+    if not stamp.is_file():
+        return EngineState.MISSING
+    wanted = TRAINING_REQUIREMENTS.read_text("utf-8").replace("-r engine.txt", REQUIREMENTS.read_text("utf-8"))
+    return EngineState.READY if stamp.read_text("utf-8").split() == wanted.split() else EngineState.OUTDATED
 
 
 def what_to_do(state: EngineState) -> str:

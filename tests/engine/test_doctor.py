@@ -27,6 +27,16 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return model_folder(tmp_path / "bundled", "compact").parent
 
 
+@pytest.fixture(autouse=True)
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch takes seconds to answer; tests of its own ask it."""
+    training(monkeypatch, "not installed", None)
+
+
+def training(monkeypatch: pytest.MonkeyPatch, state: str, device: str | None, **versions: str) -> None:
+    monkeypatch.setattr(doctor_module, "training_state", lambda: {"state": state, "device": device, "versions": versions})
+
+
 def examined(**parameters: Any) -> dict[str, Any]:
     return doctor(DoctorJob(**parameters), SilentReporter())
 
@@ -75,6 +85,36 @@ def test_no_gpu_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     result = examined()
     assert result["gpu"] == "no NVIDIA driver"
     assert not [problem for problem in result["problems"] if "GPU" in problem["text"]]
+
+
+class TestTraining:
+    def test_not_installed_is_no_problem(self) -> None:
+        assert "train" not in problems()
+        assert "training              not installed" in summary("doctor", examined())
+
+    def test_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor_module, "driver_cuda_version", lambda: None)
+        monkeypatch.setattr(doctor_module, "unmet", lambda text: iter(()))
+        training(monkeypatch, "works", "CPU", torch="2.15.0")
+        assert "train" not in problems()
+        assert "training              works on CPU" in summary("doctor", examined())
+        assert "torch                 2.15.0" in summary("doctor", examined())
+
+    def test_torch_that_cannot_be_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        training(monkeypatch, "torch cannot be used: libcudart.so.13 is missing", None, torch="2.15.0")
+        assert "libcudart.so.13 is missing" in problems()
+        assert "training.txt" in problems() or "--training" in problems()
+
+    def test_another_version(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        training(monkeypatch, "works", "CPU", torch="1.0")
+        monkeypatch.setattr(doctor_module, "unmet", lambda text: iter([("torch", "2.15.0", "1.0")]))
+        assert "torch should be 2.15.0 for training; 1.0 is installed." in problems()
+
+    def test_a_gpu_that_torch_cannot_use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor_module, "driver_cuda_version", lambda: (12, 0))
+        monkeypatch.setattr(doctor_module, "unmet", lambda text: iter(()))
+        training(monkeypatch, "works", "CPU", torch="2.15.0")
+        assert "trained on the CPU" in problems()
 
 
 @pytest.mark.parametrize(

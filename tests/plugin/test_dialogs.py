@@ -21,8 +21,12 @@ SLOWEST_MS = 20_000
 
 # A program in environment.py's place: it speaks the same protocol.
 INSTALLER = """
-import json, pathlib, sys
+import json, pathlib, shutil, sys
 folder = pathlib.Path(sys.argv[sys.argv.index("--folder") + 1])
+if "--remove" in sys.argv:
+    shutil.rmtree(folder)
+    print(json.dumps({"type": "result", "result": {"folder": str(folder)}}), flush=True)
+    sys.exit()
 print(json.dumps({"type": "progress", "percent": 40.0, "text": "Downloading numpy"}), flush=True)
 if "yes" in sys.argv:
     print("pip said something odd", file=sys.stderr, flush=True)
@@ -32,9 +36,14 @@ if "no" in sys.argv:
     sys.stdin.read()
     print(json.dumps({"type": "error", "code": "cancelled", "text": "Cancelled."}), flush=True)
     sys.exit(130)
+shutil.rmtree(folder, ignore_errors=True)
 (folder / "bin").mkdir(parents=True)
 (folder / "bin" / "python").symlink_to(sys.executable)
-(folder / "requirements.txt").write_text(pathlib.Path(REQUIREMENTS).read_text())
+engine = pathlib.Path(REQUIREMENTS)
+(folder / "requirements.txt").write_text(engine.read_text())
+if "--training" in sys.argv:
+    training = (engine.parent / "training.txt").read_text().replace("-r engine.txt\\n", engine.read_text())
+    (folder / "training.txt").write_text(training)
 print(json.dumps({"type": "result", "result": {"folder": str(folder)}}), flush=True)
 """
 
@@ -83,6 +92,33 @@ def test_install_then_remove(dialog, qtbot, no_engine, monkeypatch):
     assert not no_engine.exists() and "Not installed" in dialog._state.text()
 
 
+def test_what_training_needs_comes_when_ticked_and_goes_when_not(dialog, qtbot, no_engine, monkeypatch):
+    monkeypatch.setattr(dialog, "_check", lambda: None)
+    assert not dialog._training.isChecked() and "GB" in dialog._training.text()
+    assert dialog._training_state.text() == "Not installed."
+    dialog._training.setChecked(True)
+    dialog._install_button.click()
+    assert not dialog._training.isEnabled()
+    wait_until_done(qtbot, dialog)
+    assert dialog._training_state.text() == "Installed." and dialog._training.isEnabled()
+    (no_engine / "training.txt").write_text("torch==1.0\n")
+    dialog._show_state()
+    assert "another version" in dialog._training_state.text() and "of this plugin's version" in dialog._state.text()
+    dialog._training.setChecked(False)
+    dialog._install_button.click()
+    wait_until_done(qtbot, dialog)
+    assert dialog._training_state.text() == "Not installed." and not (no_engine / "training.txt").exists()
+
+
+def test_the_tick_shows_what_is_installed(dialog, module, no_engine, qtbot):
+    no_engine.mkdir(parents=True)
+    (no_engine / "training.txt").write_text("torch==1.0\n")
+    another = module("dialogs.engine_setup").EngineSetupDialog()
+    qtbot.addWidget(another)
+    assert another._training.isChecked()
+    qtbot.waitUntil(lambda: another._pythons.count() == 1, timeout=SLOWEST_MS)
+
+
 def test_a_failed_installation_says_why(dialog, qtbot):
     dialog._cuda.setCurrentIndex(dialog._cuda.findData("yes"))
     dialog._install_button.click()
@@ -118,6 +154,7 @@ def test_check_shows_what_doctor_finds(dialog, qtbot, false_engine, tmp_path):
     false_engine()
     dialog._show_state()
     assert "Python chosen below" in dialog._state.text()
+    assert "Python chosen below" in dialog._training_state.text() and not dialog._training.isEnabled()
     dialog._check_button.click()
     wait_until_done(qtbot, dialog)
     assert json.loads((tmp_path / "job.json").read_text())["command"] == "doctor"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.environment import TRAINING_GB, wanted_requirements
 from engine.places import models_folder, user_folder
 from tests.plugin.samples import Listener
 
@@ -146,6 +147,18 @@ class TestEngineHome:
         if stamp:
             (no_engine / "requirements.txt").write_text(home.REQUIREMENTS.read_text() if stamp == "current" else stamp)
         assert home.engine_state() is home.EngineState[state]
+
+    @pytest.mark.parametrize(("stamp", "state"), [(None, "MISSING"), ("torch==1.0\n", "OUTDATED"), ("current", "READY")])
+    def test_training_packages(self, module, no_engine, stamp, state):
+        home = module("processing_provider.engine_home")
+        no_engine.mkdir(parents=True)
+        if stamp:
+            current = wanted_requirements(home.TRAINING_REQUIREMENTS)
+            (no_engine / "training.txt").write_text(current if stamp == "current" else stamp)
+        assert home.training_state() is home.EngineState[state]
+
+    def test_what_training_takes_is_said_alike_on_both_sides(self, module):
+        assert module("processing_provider.engine_home").TRAINING_GB == TRAINING_GB
 
     def test_a_chosen_interpreter_is_taken_at_its_word(self, module, no_engine, false_engine):
         home = module("processing_provider.engine_home")
