@@ -244,7 +244,7 @@ class Review(QObject):
 
     def reset(self, uids: Sequence[str]) -> None:
         """Take the decision back; the boundary stays as it is."""
-        self._decide(uids, "reset", tr("Reset"), lambda _uid: "unreviewed", {"reviewer": None, "reviewed_at": None})
+        self._decide(uids, "reset", tr("Reopen"), lambda _uid: "unreviewed", {"reviewer": None, "reviewed_at": None})
 
     def set_comment(self, uid: str, text: str) -> None:
         """Write the comment of an outline, "" = none."""
@@ -468,8 +468,10 @@ class Review(QObject):
             raise ReviewError(read_only)
         if self._project.transactionMode() != Qgis.TransactionMode.Disabled:
             raise ReviewError(
-                tr("This project edits its layers in transaction groups, which cannot be undone step by step. Choose “Local edit buffer” ")
-                + tr("under Project > Properties > Data Sources > Transaction mode first.")
+                tr(
+                    "This project edits its layers in transaction groups, which cannot be undone step by step. Choose “Local edit buffer” "
+                    "under Project > Properties > Data Sources > Transaction mode first."
+                )
             )
         try:
             self._journal = Journal(self.path)
@@ -575,7 +577,7 @@ class Review(QObject):
                 return
         layer = QgsRasterLayer(path, {"imagery": tr("Imagery"), "probability": tr("Probability"), "dem": tr("Elevation")}[name])
         if not layer.isValid():
-            self._words.append(tr("{} of the session is not there any more: {}").format(layer.name(), path))
+            self._words.append(tr("A raster of the session is not there any more: {} ({})").format(path, layer.name()))
             return
         self._take_layer(name, layer)
         self._project.layerTreeRoot().findLayer(layer.id()).setItemVisibilityChecked(name == "imagery")
@@ -746,7 +748,7 @@ class Review(QObject):
 
     def _edited(self, uid: str) -> dict[str, Any]:
         """What a changed boundary makes of an outline."""
-        return self._decision("added" if self.queue.get(uid)["status"] == "added" else "edited")
+        return self._decision("added" if self.queue.value_of(uid, "status") == "added" else "edited")
 
     def _record(self, recorder: Recorder, entry: Entry, touches: list[Touch]) -> None:
         """A command is done: into the journal with it."""
@@ -1039,11 +1041,10 @@ class Review(QObject):
 
     def _other_versions(self, uids: Iterable[str]) -> list[str]:
         """What gives way when outlines are kept on which reviewers disagree."""
-        return other_versions(self.outlines, [uid for uid in uids if self.queue.get(uid)["conflict"]])
+        return other_versions(self.outlines, [uid for uid in uids if self.queue.value_of(uid, "conflict")])
 
     def _status_when_kept(self, uid: str) -> str:
-        row = self.queue.get(uid)
-        if row["source"] in ("manual", "added"):
+        if self.queue.value_of(uid, "source") in ("manual", "added"):
             return "added"
         return "edited" if self._reshaped[uid] > 0 else "accepted"
 
