@@ -17,6 +17,7 @@ from qgis.core import (
     QgsProfilePoint,
     QgsProject,
     QgsRasterLayer,
+    QgsSimpleLineSymbolLayer,
     QgsVectorLayer,
 )
 from qgis.gui import QgsDockWidget, QgsElevationProfileCanvas, QgsMapCanvas, QgsPlotToolPan, QgsRubberBand
@@ -24,7 +25,6 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtGui import QPalette, QPen
 from qgis.PyQt.QtWidgets import QGraphicsLineItem, QGraphicsSimpleTextItem, QLabel, QMainWindow, QStackedLayout, QVBoxLayout, QWidget
-from qgis.utils import iface
 
 from ...jobs import FallLinesJob
 from ...processing_provider.layers import raster_path, why_unreadable
@@ -66,10 +66,10 @@ class ProfileView(QgsDockWidget):
     is drawn.
     """
 
-    def __init__(self, review: Any, parent: QWidget | None = None, canvas: QgsMapCanvas | None = None) -> None:
+    def __init__(self, review: Any, main: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(tr("Elevation profile of the review"), parent)
         self.setObjectName("RockGlacierReviewProfile")  # by which QGIS remembers where it was
-        self._review, self._main = review, canvas if canvas is not None else iface.mapCanvas()
+        self._review, self._main = review, main
         self._project = review.outlines.project() or QgsProject.instance()
         self._lines: dict[str, tuple[bytes, ProfileLine]] = {}
         self._task: EngineTask | None = None
@@ -169,7 +169,7 @@ class ProfileView(QgsDockWidget):
         self.setWidget(content)
         self._band = QgsRubberBand(self._main, Qgis.GeometryType.Line)
         symbol = QgsLineSymbol.createSimple({"line_color": "26,26,26", "line_width": "1.1"})
-        symbol.appendSymbolLayer(QgsLineSymbol.createSimple({"line_color": "86,180,233", "line_width": "0.6"}).takeSymbolLayer(0))
+        symbol.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": "86,180,233", "line_width": "0.6"}))
         self._band.setSymbol(symbol)
         self._place = crosshair(self._main)
         self._say(tr("Choose an outline."))

@@ -276,7 +276,7 @@ class ReviewPage(QWidget):
 
     def profile(self) -> None:
         """Show or hide the profile along the fall line."""
-        self._toggle_view("profile", lambda: ProfileView(self._review, self._interface.mainWindow()))
+        self._toggle_view("profile", lambda: ProfileView(self._review, self._canvas, self._interface.mainWindow()))
 
     def google_earth(self) -> None:
         """Open the place in Google Earth."""
@@ -355,7 +355,7 @@ class ReviewPage(QWidget):
 
     def _start_editing(self) -> None:
         self._start_native(self._review.outlines, self._interface.actionVertexToolActiveLayer())
-        self._select(self._review.outlines, self._review.current)
+        self._review.outlines.selectByIds([self._review.queue.value_of(self._review.current, "fid")])
 
     def _start_restricted(self) -> None:
         uid = self._review.current
@@ -369,10 +369,6 @@ class ReviewPage(QWidget):
         self._options.edit(layer, (self._review.reference,))
         action.trigger()
         self._canvas.setFocus()
-
-    @staticmethod
-    def _select(layer: Any, uid: str) -> None:
-        layer.selectByExpression(f"\"uid\" = '{uid}'")
 
     def _notice_tool(self, tool: QgsMapTool | None, _before: QgsMapTool | None) -> None:
         """The person took another tool of QGIS's while one of ours was on."""

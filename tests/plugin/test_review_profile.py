@@ -55,7 +55,7 @@ def window(qtbot):
 
 @pytest.fixture
 def view(profile_view, review, window):
-    view = profile_view.ProfileView(review, window, window.centralWidget())
+    view = profile_view.ProfileView(review, window.centralWidget(), window)
     view.show_in(window)
     yield view
     view.close_view()
@@ -188,7 +188,7 @@ def test_without_an_engine_a_straight_line_that_is_called_so(view, review, qtbot
 
 def test_without_elevation_there_is_no_profile(profile_view, module, tmp_path, qgis_new_project, window, qtbot):
     review = module("dialogs.review.session").Review(make_review(tmp_path, dem=False), "Ann", QgsProject.instance())
-    view = profile_view.ProfileView(review, window, window.centralWidget())
+    view = profile_view.ProfileView(review, window.centralWidget(), window)
     view.show_in(window)
     review.show(uid_of(review, 1))
     qtbot.waitUntil(lambda: "no elevation model" in view.text)
@@ -248,7 +248,7 @@ def test_outside_the_elevation_model_it_is_unknown(profile_view, tmp_path, qgis_
 def test_nothing_stays_when_the_session_is_closed(profile_view, review, window, qtbot, tasks):
     canvas = window.centralWidget()
     before = len(canvas.scene().items())
-    view = profile_view.ProfileView(review, window, canvas)
+    view = profile_view.ProfileView(review, canvas, window)
     view.show_in(window)
     review.show(uid_of(review, 1))
     qtbot.waitUntil(lambda: len(tasks) == 1)
