@@ -192,7 +192,9 @@ def main() -> int:
         pictures = Path(profile, "pictures")
         pictures.mkdir()
         order = {"folder": str(pictures), "size": options.size, "dock": options.dock}
-        user = {"XDG_DATA_HOME": str(Path(profile, "user"))}
+        temporary = Path(profile, "tmp")  # a session in the system's own folder for such QGIS marks as temporary
+        temporary.mkdir()
+        user = {"XDG_DATA_HOME": str(Path(profile, "user")), "TMPDIR": str(temporary)}
         done, report = run_in_qgis(Path(__file__), order, Path(profile, "qgis"), LONGEST_S, settings, user)
         for picture in sorted(pictures.iterdir()):
             shrink(picture, options.folder / picture.name)
