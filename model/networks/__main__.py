@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from model.networks import NETWORKS, network_bands
@@ -27,9 +28,11 @@ def described(name: str) -> str:
 def main() -> None:
     """Print the table."""
     header = ["network", "bands", "parameters (million)", f"GMAC of a {TILE_PX} px tile", "low-level features", "high-level features"]
-    print(row(header), row(["---", "---", "---:", "---:", "---", "---"]), sep="\n")
+    for line in (header, ["---", "---", "---:", "---:", "---", "---"]):
+        sys.stdout.write(row(line) + "\n")
     for name in NETWORKS:
-        print(described(name), flush=True)
+        sys.stdout.write(described(name) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
