@@ -25,12 +25,14 @@ def open_sample(iface: Any) -> None:
         return
     TRUE_COLOUR.apply(scene)
     REFERENCE_OUTLINES.apply(outlines)
-    group = QgsProject.instance().layerTreeRoot().insertGroup(0, tr("Rock Glacier Mapper sample: simulated, not a real place"))
+    project = QgsProject.instance()
+    if not project.mapLayers():
+        project.setCrs(scene.crs())
+    group = project.layerTreeRoot().insertGroup(0, tr("Rock Glacier Mapper sample: simulated, not a real place"))
     for layer in (outlines, scene, permafrost):
-        QgsProject.instance().addMapLayer(layer, False)
+        project.addMapLayer(layer, False)
         group.addLayer(layer)
     group.findLayer(permafrost.id()).setItemVisibilityChecked(False)
     canvas = iface.mapCanvas()
-    canvas.setDestinationCrs(scene.crs())
-    canvas.setExtent(scene.extent())
+    canvas.setExtent(canvas.mapSettings().layerExtentToOutputExtent(scene, scene.extent()))
     canvas.refresh()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import processing
 import pytest
-from qgis.core import QgsApplication
+from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsProject, QgsVectorLayer
 from qgis.gui import QgsGui
 
 from tests.plugin.interface import Interface
@@ -156,3 +156,21 @@ def metadata():
     parser.optionxform = str
     parser.read(ROOT / "metadata.txt", encoding="utf-8")
     return parser["general"]
+
+
+def test_the_sample_leaves_the_coordinate_reference_system_of_a_project_alone(module, qgis_iface, qgis_new_project):
+    project, canvas = QgsProject.instance(), qgis_iface.mapCanvas()
+    project.addMapLayer(QgsVectorLayer("Polygon?crs=EPSG:32633", "the person's own", "memory"))
+    own = QgsCoordinateReferenceSystem("EPSG:32633")
+    project.setCrs(own)
+    canvas.setDestinationCrs(own)
+    module("dialogs.sample").open_sample(qgis_iface)
+    (scene,) = project.mapLayersByName("Scene (simulated)")
+    assert project.crs() == own and canvas.mapSettings().destinationCrs() == own
+    assert canvas.extent().contains(canvas.mapSettings().layerExtentToOutputExtent(scene, scene.extent()).center())
+
+
+def test_the_sample_gives_an_empty_project_its_coordinate_reference_system(module, qgis_iface, qgis_new_project):
+    module("dialogs.sample").open_sample(qgis_iface)
+    (scene,) = QgsProject.instance().mapLayersByName("Scene (simulated)")
+    assert QgsProject.instance().crs() == scene.crs()
