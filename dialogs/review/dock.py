@@ -32,7 +32,7 @@ from .finish_dialog import FinishDialog
 from .help_page import show_help
 from .job_bar import JobBar
 from .review_page import ADVANCE_SETTING, ReviewPage, advances
-from .session import Review, ReviewError, left_in
+from .session import Review, ReviewError, left_in, session_name
 from .start_page import SESSION_FILTER, StartPage
 from .training_dialog import TrainingDialog
 
@@ -97,7 +97,7 @@ class ReviewDock(QgsDockWidget):
         self.page = ReviewPage(self._interface, review, self.commands)
         self.page.said.connect(self.say)
         self.page.all_decided.connect(self._offer_to_finish)
-        self._name.setText(f"{path.parent.name}/{path.name}")
+        self._name.setText(session_name(path))
         self._name.setToolTip(str(path))
         self._room.addWidget(self.page)
         self._pages.setCurrentWidget(self._session)
@@ -244,7 +244,7 @@ class ReviewDock(QgsDockWidget):
     def _offer_to_open(self, *_: Any) -> None:
         """A project that was saved with a review shows its layers, but what is done to them is in no journal."""
         for _group, path in left_in(QgsProject.instance()):
-            text = tr("This project was saved with the review {}.").format(f"{path.parent.name}/{path.name}")
+            text = tr("This project was saved with the review {}.").format(session_name(path))
             self._say_with_button(text, tr("Open the review"), partial(self.open_session, path))
 
     def _offer_to_update(self) -> None:
@@ -277,7 +277,7 @@ class ReviewDock(QgsDockWidget):
         page, self.page, self.review = self.page, None, None
         self._withdraw_offers()
         if page is not None:
-            page.close_page()
+            page.release()
             self._room.removeWidget(page)
             page.hide()
             page.deleteLater()

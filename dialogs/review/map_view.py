@@ -58,12 +58,12 @@ class MapView(QObject):
         self._comparison, self._has_manual = COMPARISONS[0], review.reference.featureCount() > 0
         mode = QgsSettings().value(MODE_SETTING, MODES[0], type=str)
         self._mode = mode if mode in MODES else MODES[0]
-        self._shows_fills, self._closed = True, False
+        self._shows_fills, self._is_released = True, False
         self._bands = {part: self._band(hatch(part)) for part in (COMMON, OURS, THEIRS)}
         self._boundary = self._band(boundary_symbol())
         review.current_changed.connect(self._go)
         review.changed.connect(self._follow)
-        review.closed.connect(self.close)
+        review.closed.connect(self.release)
         canvas.destinationCrsChanged.connect(self.redraw)
         canvas.mapToolSet.connect(self._adapt_to_tool)
         self._adapt_to_tool(canvas.mapTool())
@@ -128,12 +128,12 @@ class MapView(QObject):
         self._adapt_to_tool(self._canvas.mapTool())  # a band that is drawn anew is shown, whatever it was
         self.redrawn.emit()
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Take everything away."""
-        if self._closed:
+        if self._is_released:
             return
-        self._closed = True
-        self._review.closed.disconnect(self.close)
+        self._is_released = True
+        self._review.closed.disconnect(self.release)
         self._review.current_changed.disconnect(self._go)
         self._review.changed.disconnect(self._follow)
         if sip.isdeleted(self._canvas):

@@ -46,7 +46,7 @@ class Navigator(QWidget):
         symbol.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": "255,255,255", "line_width": "0.7", "line_style": "dash"}))
         self._band.setSymbol(symbol)
         canvas.destinationCrsChanged.connect(self._outline)
-        review.closed.connect(self.close_navigator)
+        review.closed.connect(self.release)
         self._tell()
 
     @property
@@ -80,11 +80,11 @@ class Navigator(QWidget):
             self._review.said.emit(str(error), Qgis.MessageLevel.Warning)
         self._tell()
 
-    def close_navigator(self) -> None:
+    def release(self) -> None:
         """Take the tile off the map."""
         if self._band is None:
             return
-        self._review.closed.disconnect(self.close_navigator)
+        self._review.closed.disconnect(self.release)
         if not sip.isdeleted(self._canvas):
             self._canvas.destinationCrsChanged.disconnect(self._outline)
             self._canvas.scene().removeItem(self._band)

@@ -75,7 +75,7 @@ class ProfileView(QgsDockWidget):
         self._task: EngineTask | None = None
         self._shown: ProfileLine | None = None
         self._summary = ""
-        self._closed = self._is_drawn = False
+        self._is_released = self._is_drawn = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PATIENCE_MS)
@@ -84,7 +84,7 @@ class ProfileView(QgsDockWidget):
         self._build()
         review.current_changed.connect(self._look_soon)
         review.changed.connect(self._follow)
-        review.closed.connect(self.close_view)
+        review.closed.connect(self.release)
         self.visibilityChanged.connect(self._look_soon)
         self._main.destinationCrsChanged.connect(self._draw_line)
 
@@ -104,16 +104,16 @@ class ProfileView(QgsDockWidget):
         """What is written above the profile, or in its place."""
         return self._message.text() if self._pages.currentWidget() is self._message else self._label.text()
 
-    def close_view(self) -> None:
+    def release(self) -> None:
         """Take everything away and delete the dock."""
-        if self._closed:
+        if self._is_released:
             return
-        self._closed = True
+        self._is_released = True
         self._timer.stop()
         self._cancel()
         self._review.current_changed.disconnect(self._look_soon)
         self._review.changed.disconnect(self._follow)
-        self._review.closed.disconnect(self.close_view)
+        self._review.closed.disconnect(self.release)
         self.visibilityChanged.disconnect(self._look_soon)
         if not sip.isdeleted(self._main):
             self._main.destinationCrsChanged.disconnect(self._draw_line)
@@ -235,7 +235,7 @@ class ProfileView(QgsDockWidget):
 
     def _keep(self, uid: str, outline: QgsGeometry, line: ProfileLine) -> None:
         self._task = None
-        if self._closed:
+        if self._is_released:
             return
         self._lines[uid] = (bytes(outline.asWkb()), line)
         if uid == self._review.current and self.isVisible():

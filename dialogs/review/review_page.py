@@ -108,7 +108,7 @@ class ReviewPage(QWidget):
         layout.addWidget(self._splitter)
         self._guard.watch(self)
 
-    def close_page(self) -> None:
+    def release(self) -> None:
         """Give everything back that the page took: tools, options, views, what is drawn on the map."""
         QgsSettings().setValue(SPLITTER_SETTING, self._splitter.saveState())
         self.leave_tool()
@@ -122,9 +122,9 @@ class ReviewPage(QWidget):
         self._escape.deleteLater()
         self._hint.deleteLater()
         for view in self._views.values():
-            view.close_view()
+            view.release()
         self._views.clear()
-        self._map.close()
+        self._map.release()
         self._actions.check(("compare", "second_view", "profile"))
         self._actions.enable(())
 

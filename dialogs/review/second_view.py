@@ -55,7 +55,7 @@ class SecondView(QgsDockWidget):
         self._review, self._main = review, main
         self._outlines = (review.outlines, review.reference)
         self._project = review.outlines.project() or QgsProject.instance()
-        self._syncing = self._closed = False
+        self._syncing = self._is_released = False
         self._scale, self._size = 0.0, QSize()
         self._base: QgsMapLayer | None = None
         self._beside: list[tuple[QDockWidget, int]] = []
@@ -69,7 +69,7 @@ class SecondView(QgsDockWidget):
         self.canvas.xyCoordinates.connect(self._mark_there)
         review.current_changed.connect(self._draw_current)
         review.changed.connect(self._redraw_current)
-        review.closed.connect(self.close_view)
+        review.closed.connect(self.release)
         self._project.layersAdded.connect(self._fill_choices)
         self._project.layersRemoved.connect(self._fill_choices)
         self._project.mapThemeCollection().mapThemesChanged.connect(self._fill_choices)
@@ -107,15 +107,15 @@ class SecondView(QgsDockWidget):
         """What is shown."""
         return str(self._box.currentData() or "")
 
-    def close_view(self) -> None:
+    def release(self) -> None:
         """Take everything away and delete the dock."""
-        if self._closed:
+        if self._is_released:
             return
-        self._closed = True
+        self._is_released = True
         for signal, slot in (
             (self._review.current_changed, self._draw_current),
             (self._review.changed, self._redraw_current),
-            (self._review.closed, self.close_view),
+            (self._review.closed, self.release),
             (self._project.layersAdded, self._fill_choices),
             (self._project.layersRemoved, self._fill_choices),
             (self._project.layersWillBeRemoved, self._let_go),
@@ -178,7 +178,7 @@ class SecondView(QgsDockWidget):
 
     def _take_room(self) -> None:
         window = self.parent()
-        if isinstance(window, QMainWindow) and not self._closed:
+        if isinstance(window, QMainWindow) and not self._is_released:
             docks, widths = [dock for dock, _ in self._beside], [width for _, width in self._beside]
             together = self._main.width() + self.width() + sum(dock.width() - width for dock, width in self._beside)
             window.resizeDocks([*docks, self], [*widths, 2 * together // 5], Qt.Orientation.Horizontal)

@@ -543,7 +543,7 @@ class Review(QObject):
             form.PREDICTED: tr("Predicted outlines"),
             form.TILES: tr("Tiles"),
         }
-        self._group = root.insertGroup(0, tr("Review: {}").format(f"{self.path.parent.name}/{self.path.name}"))
+        self._group = root.insertGroup(0, tr("Review: {}").format(session_name(self.path)))
         self._group.setCustomProperty(GROUP_PROPERTY, True)
         for name, title in names.items():
             layer = QgsVectorLayer(f"{self.path}|layername={name}", title, "ogr")
@@ -1248,6 +1248,11 @@ class Review(QObject):
             QTimer.singleShot(0, remove)
         else:
             remove()
+
+
+def session_name(path: Path) -> str:
+    """What a session is called on screen: many files are called review.gpkg."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def left_in(project: QgsProject) -> list[tuple[QgsLayerTreeGroup, Path]]:

@@ -35,7 +35,7 @@ from ..sample import SAMPLE
 from .help_page import address
 from .inputs import guesses, raster_file, show_layer, vector_file
 from .job_bar import JobBar
-from .session import ReviewError
+from .session import ReviewError, session_name
 
 OPERATOR_SETTING = "rock_glacier_mapper/review/operator"
 RECENT_SETTING = "rock_glacier_mapper/review/recent"
@@ -294,7 +294,7 @@ class StartPage(QScrollArea):
     def _show_recent(self) -> None:
         self._recent.clear()
         for path in recent_sessions():
-            item = QListWidgetItem(f"{Path(path).parent.name}{os.sep}{Path(path).name}")
+            item = QListWidgetItem(session_name(Path(path)))
             item.setData(Qt.ItemDataRole.UserRole, path)
             item.setToolTip(path)
             self._recent.addItem(item)

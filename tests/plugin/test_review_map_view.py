@@ -40,7 +40,7 @@ def view(map_view, review, canvas):
     QgsSettings().remove(map_view.MODE_SETTING)
     view = map_view.MapView(review, canvas)
     yield view
-    view.close()
+    view.release()
     QgsSettings().remove(map_view.MODE_SETTING)
 
 
@@ -180,7 +180,7 @@ def test_nothing_stays_on_the_map(map_view, review, canvas):
     before = len(canvas.scene().items())
     view = map_view.MapView(review, canvas)
     review.show(uid_of(review, 1))
-    view.close()
+    view.release()
     assert len(canvas.scene().items()) == before
     place = canvas.extent()
     review.show(uid_of(review, 2))

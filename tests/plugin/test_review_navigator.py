@@ -39,7 +39,7 @@ def navigator(module, review, canvas, drawn, qtbot):
     navigator = module("dialogs.review.navigator").Navigator(review, canvas, lambda: drawn.append("outline"))
     qtbot.addWidget(navigator)
     yield navigator
-    navigator.close_navigator()
+    navigator.release()
 
 
 def place(review, navigator):
@@ -121,7 +121,7 @@ def test_the_layer_of_tiles_is_shown_while_walking_and_as_before_at_the_end(navi
     node.setItemVisibilityChecked(False)
     navigator.show_next()
     assert node.itemVisibilityChecked()
-    navigator.close_navigator()
+    navigator.release()
     assert not node.itemVisibilityChecked() and len(canvas.scene().items()) == before - 1
 
 
@@ -150,4 +150,4 @@ def test_no_tiles(module, review, canvas, qtbot):
     qtbot.addWidget(navigator)
     navigator.next_tile()
     assert navigator.tile is None and "no tiles" in progress(navigator)
-    navigator.close_navigator()
+    navigator.release()

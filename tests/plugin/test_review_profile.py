@@ -58,7 +58,7 @@ def view(profile_view, review, window):
     view = profile_view.ProfileView(review, window.centralWidget(), window)
     view.show_in(window)
     yield view
-    view.close_view()
+    view.release()
 
 
 class FalseTask(QObject):
@@ -193,7 +193,7 @@ def test_without_elevation_there_is_no_profile(profile_view, module, tmp_path, q
     review.show(uid_of(review, 1))
     qtbot.waitUntil(lambda: "no elevation model" in view.text)
     assert view.shown is None
-    view.close_view()
+    view.release()
     review.close()
 
 

@@ -65,7 +65,7 @@ def view(second_view, review, window, main):
     view.show_in(window)
     QApplication.processEvents()
     yield view
-    view.close_view()
+    view.release()
     QgsSettings().remove(second_view.CHOICE_SETTING)
 
 
@@ -125,7 +125,7 @@ def test_the_choice_is_remembered(second_view, view, review, window, main):
     view.choose("probability")
     again = second_view.SecondView(review, main, window)
     assert again.chosen == "probability"
-    again.close_view()
+    again.release()
 
 
 def test_it_takes_its_room_from_the_main_map_alone_and_stands_beside_it(second_view, review, window, main, qtbot):
@@ -142,7 +142,7 @@ def test_it_takes_its_room_from_the_main_map_alone_and_stands_beside_it(second_v
     qtbot.waitUntil(lambda: abs(view.width() - 2 * room / 5) < 10)
     assert [dock.width() for dock in docks] == widths
     assert docks[0].x() < main.x() < view.x() < docks[1].x()
-    view.close_view()
+    view.release()
 
 
 def test_it_moves_with_the_main_map(view, main):
@@ -198,7 +198,7 @@ def test_no_raster_no_picture(second_view, module, tmp_path, qgis_new_project, w
     view = second_view.SecondView(review, main, window)
     assert view.choices() == [""] and "No imagery" in view.findChild(QComboBox).currentText()
     assert view.canvas.layers() == [review.outlines, review.reference]
-    view.close_view()
+    view.release()
     review.close()
 
 
