@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement  # nosec B405 it writes, it reads nothing
 
 from qgis.core import (
@@ -22,6 +21,7 @@ from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 
 from ...processing_provider.translation import tr
+from .session import Review
 
 NAMESPACE = "http://www.opengis.net/kml/2.2"
 COLOURS = {"outline": "ffffffff", "reference": "ffe9b456", "predicted": "ff009fe6"}
@@ -33,7 +33,7 @@ SHORTEST_RANGE_M = 1200.0
 """Metres from the eye to the place."""
 
 
-def open_in_google_earth(review: Any) -> Path | None:
+def open_in_google_earth(review: Review) -> Path | None:
     """Write the current outline, and the manual and predicted outlines it corresponds to, as KML, and have it opened.
 
     Where no program opens it, the person is told where the file is. None where there is no current outline, or none on the Earth.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from qgis.core import Qgis, QgsCsException, QgsGeometry, QgsProject
 from qgis.gui import QgsMapCanvas, QgsRubberBand
@@ -16,7 +15,7 @@ from ...processing_provider.translation import tr
 from .levels import LEVELS, Levels, NoLevels
 from .metrics import compare
 from .neighbours import ground_of_others
-from .session import ReviewError
+from .session import Review, ReviewError
 from .tool_looks import preview_band
 
 FINE = 10
@@ -33,7 +32,7 @@ class LevelControl(QWidget):
     Arrow keys step through the 16 levels, Enter keeps at once, Escape gives the outline back that was there.
     """
 
-    def __init__(self, review: Any, canvas: QgsMapCanvas, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, canvas: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review = review
         self._levels: Levels | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qgis.core import (
     Qgis,
     QgsCoordinateTransform,
@@ -24,6 +22,7 @@ from qgis.PyQt.QtCore import QObject, QSize, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QActionGroup, QGridLayout, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from ...processing_provider.translation import tr
+from .session import Review
 from .shapes import valid
 
 MODES = ("zoom", "pan", "stay")
@@ -52,7 +51,7 @@ class MapView(QObject):
 
     redrawn = pyqtSignal()
 
-    def __init__(self, review: Any, canvas: QgsMapCanvas) -> None:
+    def __init__(self, review: Review, canvas: QgsMapCanvas) -> None:
         super().__init__()
         self._review, self._canvas = review, canvas
         self._comparison, self._has_manual = COMPARISONS[0], review.reference.featureCount() > 0
@@ -242,10 +241,12 @@ def hatch(part: str) -> QgsFillSymbol:
     return symbol
 
 
-def boundary_symbol() -> QgsFillSymbol:
-    """How the current outline stands out among the others."""
+def boundary_symbol(line_style: str = "solid") -> QgsFillSymbol:
+    """How the current outline, or tile, stands out among the others."""
     symbol = QgsFillSymbol.createSimple({"style": "no", "outline_color": "26,26,26", "outline_width": "1.3", "joinstyle": "round"})
-    symbol.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": "255,255,255", "line_width": "0.6", "joinstyle": "round"}))
+    symbol.appendSymbolLayer(
+        QgsSimpleLineSymbolLayer.create({"line_color": "255,255,255", "line_width": "0.6", "joinstyle": "round", "line_style": line_style})
+    )
     return symbol
 
 

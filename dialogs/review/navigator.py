@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
-from qgis.core import NULL, Qgis, QgsCoordinateTransform, QgsCsException, QgsFeatureRequest, QgsFillSymbol, QgsSimpleLineSymbolLayer
+from qgis.core import NULL, Qgis, QgsCoordinateTransform, QgsCsException, QgsFeatureRequest
 from qgis.gui import QgsMapCanvas, QgsRubberBand
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QSignalBlocker, Qt
 from qgis.PyQt.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from ...processing_provider.translation import tr
-from .session import ReviewError
+from .map_view import boundary_symbol
+from .session import Review, ReviewError
 
 MARGIN = 1.05
 """The map shows a tile and this much more, so that what its edge cuts is seen whole."""
@@ -33,7 +34,7 @@ class Navigator(QWidget):
     edge is still in mind.
     """
 
-    def __init__(self, review: Any, canvas: QgsMapCanvas, draw: Callable[[], None], parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, canvas: QgsMapCanvas, draw: Callable[[], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review, self._canvas, self._layer = review, canvas, review.tiles
         self._draw = draw
@@ -42,9 +43,7 @@ class Navigator(QWidget):
         self._tiles = self._read()
         self._build()
         self._band = QgsRubberBand(canvas, Qgis.GeometryType.Polygon)
-        symbol = QgsFillSymbol.createSimple({"style": "no", "outline_color": "26,26,26", "outline_width": "1.2"})
-        symbol.appendSymbolLayer(QgsSimpleLineSymbolLayer.create({"line_color": "255,255,255", "line_width": "0.7", "line_style": "dash"}))
-        self._band.setSymbol(symbol)
+        self._band.setSymbol(boundary_symbol(line_style="dash"))
         canvas.destinationCrsChanged.connect(self._outline)
         review.closed.connect(self.release)
         self._tell()

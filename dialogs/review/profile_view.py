@@ -31,7 +31,9 @@ from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
 from .engine_task import EngineTask, OutlineFile
 from .local_map import local_map, transformed
-from .second_view import alive, crosshair
+from .second_view import alive
+from .session import Review
+from .tool_looks import crosshair
 
 BEYOND = 0.15
 """The profile goes on for this share of the line's length beyond roots and front: what they rise from belongs to the picture."""
@@ -66,7 +68,7 @@ class ProfileView(QgsDockWidget):
     is drawn.
     """
 
-    def __init__(self, review: Any, main: QgsMapCanvas, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, main: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(tr("Elevation profile of the review"), parent)
         self.setObjectName("RockGlacierReviewProfile")  # by which QGIS remembers where it was
         self._review, self._main = review, main

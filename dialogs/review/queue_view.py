@@ -23,6 +23,7 @@ from qgis.PyQt.QtWidgets import (
 from ...processing_provider.translation import tr
 from .filter_bar import SYMBOLS, FilterBar, StayingMenu, size_class_text
 from .queue import SIZE_CLASS, Filter, Queue
+from .session import Review
 from .wording import change_text, reason_text, relation_text, status_text
 
 VIEW_COLUMNS = (
@@ -205,7 +206,7 @@ class QueueView(QWidget):
     selection_changed = pyqtSignal(list)
     """The uids that are selected now."""
 
-    def __init__(self, review: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._review, self._is_going = review, False
         self.model = QueueModel(review.queue, self)

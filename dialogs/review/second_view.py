@@ -29,7 +29,8 @@ from ...processing_provider.layers import PROBABILITY, STRETCH_SAMPLE
 from ...processing_provider.translation import tr
 from .inputs import band_names
 from .map_view import boundary_symbol
-from .tool_looks import line_width
+from .session import Review
+from .tool_looks import crosshair
 
 CHOICE_SETTING = "rock_glacier_mapper/review/second_view"
 STRETCH = (0.02, 0.98)
@@ -49,7 +50,7 @@ class SecondView(QgsDockWidget):
     their styles in the project stay as they are.
     """
 
-    def __init__(self, review: Any, main: QgsMapCanvas, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, main: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(tr("Second view of the review"), parent)
         self.setObjectName("RockGlacierReviewSecondView")  # by which QGIS remembers where it was
         self._review, self._main = review, main
@@ -315,17 +316,6 @@ class SecondView(QgsDockWidget):
 def alive(layer: QgsMapLayer | None) -> bool:
     """Whether a layer is there and was not removed from the project."""
     return layer is not None and not sip.isdeleted(layer)
-
-
-def crosshair(canvas: QgsMapCanvas) -> QgsVertexMarker:
-    """Where the cursor of the other map is; hidden at first."""
-    marker = QgsVertexMarker(canvas)
-    marker.setIconType(QgsVertexMarker.IconType.ICON_CROSS)
-    marker.setIconSize(2 * canvas.fontMetrics().height())
-    marker.setPenWidth(line_width(canvas))
-    marker.setColor(QColor(204, 121, 167))
-    marker.hide()
-    return marker
 
 
 def styled_clone(layer: QgsRasterLayer, style: Renderer) -> QgsRasterLayer:

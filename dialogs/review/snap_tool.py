@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qgis.core import Qgis, QgsApplication, QgsCoordinateTransform, QgsCsException, QgsGeometry, QgsPointXY, QgsProject, QgsSettings
 from qgis.gui import QgsFloatingWidget, QgsMapCanvas, QgsMapMouseEvent, QgsMapTool, QgsRubberBand, QgsVertexMarker
 from qgis.PyQt import sip
@@ -16,7 +14,7 @@ from .edge_path import REACH, EdgePaths, NoEdges, Window, edges, pixel_size, smo
 from .local_map import local_map
 from .neighbours import ground_of_others
 from .redraw import Boundary, Spot
-from .session import ReviewError
+from .session import Review, ReviewError
 from .tool_looks import CASING, PREVIEW, line_width, preview_band
 
 IMAGE, SLOPE, BOTH = "image", "slope", "both"
@@ -34,7 +32,7 @@ class SnapTool(QgsMapTool):
     longer. Right click or Escape ends.
     """
 
-    def __init__(self, review: Any, canvas: QgsMapCanvas) -> None:
+    def __init__(self, review: Review, canvas: QgsMapCanvas) -> None:
         super().__init__(canvas)
         self.setToolName(tr("Snap outline to edge"))
         self.setCursor(QgsApplication.getThemeCursor(QgsApplication.Cursor.CrossHair))

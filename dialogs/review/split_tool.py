@@ -17,7 +17,7 @@ from ...processing_provider.engine_home import EngineState, engine_state, what_t
 from ...processing_provider.layers import raster_path, why_unreadable
 from ...processing_provider.translation import tr
 from .engine_task import EngineTask, OutlineFile
-from .session import ReviewError
+from .session import Review, ReviewError
 from .tool_looks import CASING, LETTERS, PREVIEW, PROPOSED, line_width, preview_band
 
 LENGTHENED = 0.25
@@ -42,7 +42,7 @@ class SplitTool(QgsMapTool):
     As in QGIS, right click or Enter ends the line, Backspace takes its last point back, Escape all of them.
     """
 
-    def __init__(self, review: Any, canvas: QgsMapCanvas) -> None:
+    def __init__(self, review: Review, canvas: QgsMapCanvas) -> None:
         super().__init__(canvas)
         self.setToolName(tr("Split outline"))
         self.setCursor(QgsApplication.getThemeCursor(QgsApplication.Cursor.CapturePoint))

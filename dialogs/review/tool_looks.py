@@ -1,9 +1,9 @@
-"""How the editing tools of a review draw on the map: legible on snow and in shadow, and with colour-blindness (Okabe and Ito)."""
+"""How the tools and views of a review draw on the map: legible on snow and in shadow, and with colour-blindness (Okabe and Ito)."""
 
 from __future__ import annotations
 
 from qgis.core import Qgis
-from qgis.gui import QgsMapCanvas, QgsRubberBand
+from qgis.gui import QgsMapCanvas, QgsRubberBand, QgsVertexMarker
 from qgis.PyQt.QtGui import QColor
 
 PREVIEW, PROPOSED, LETTERS, CASING = QColor("#d55e00"), QColor("#cc79a7"), QColor("#ffffff"), QColor(26, 26, 26, 170)
@@ -22,3 +22,14 @@ def preview_band(canvas: QgsMapCanvas, kind: Qgis.GeometryType) -> QgsRubberBand
     band.setFillColor(QColor(0, 0, 0, 0))
     band.setWidth(line_width(canvas))
     return band
+
+
+def crosshair(canvas: QgsMapCanvas) -> QgsVertexMarker:
+    """Where the cursor of another view is on this map; hidden at first."""
+    marker = QgsVertexMarker(canvas)
+    marker.setIconType(QgsVertexMarker.IconType.ICON_CROSS)
+    marker.setIconSize(2 * canvas.fontMetrics().height())
+    marker.setPenWidth(line_width(canvas))
+    marker.setColor(PROPOSED)
+    marker.hide()
+    return marker
