@@ -474,23 +474,7 @@ class Review(QObject):
                 )
             )
         try:
-            self._journal = Journal(self.path)
-            self._check()
-            self.settings = self._journal.settings()
-            if self.settings.get("format") != form.FORMAT:
-                raise ReviewError(
-                    tr("{} is a session of another version of this plugin (form {}; this one reads {}). Update the plugin.").format(
-                        self.path, self.settings.get("format"), form.FORMAT
-                    )
-                )
-            self._command = self._journal.last_command()
-            with QgsProject.blockDirtying(self._project):  # QGIS would ask whether to save what is no project of the person's
-                self._load_layers()
-            self._load_queue()
-            unsaved = self._journal.unsaved()
-            self.discarded = json.loads(self.settings.pop("discarded", "") or "{}")
-            if self.discarded:
-                self._journal.set_setting("discarded", "")  # offered once
+            unsaved = self._read()
         except JournalError as error:
             raise ReviewError(tr("{} cannot be opened as a session: {}").format(self.path, error)) from error
         for layer in (self.outlines, self.restricted):
@@ -518,6 +502,26 @@ class Review(QObject):
         if self.current not in self.queue:
             self.current = ""
         QTimer.singleShot(0, self._say_later)
+
+    def _read(self) -> list[Change]:
+        """Settings, layers and queue from the file; what the journal has and its layers have not."""
+        self._journal = Journal(self.path)
+        self._check()
+        self.settings = self._journal.settings()
+        if self.settings.get("format") != form.FORMAT:
+            raise ReviewError(
+                tr("{} is a session of another version of this plugin (form {}; this one reads {}). Update the plugin.").format(
+                    self.path, self.settings.get("format"), form.FORMAT
+                )
+            )
+        self._command = self._journal.last_command()
+        with QgsProject.blockDirtying(self._project):  # QGIS would ask whether to save what is no project of the person's
+            self._load_layers()
+        self._load_queue()
+        self.discarded = json.loads(self.settings.pop("discarded", "") or "{}")
+        if self.discarded:
+            self._journal.set_setting("discarded", "")  # offered once
+        return self._journal.unsaved()
 
     def _check(self) -> None:
         tables = self._journal.tables()
