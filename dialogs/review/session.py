@@ -783,19 +783,23 @@ class Review(QObject):
         if name == form.OUTLINES:
             self._reshaped.update(change.uid for change in changes if (change.after or {}).get("status") == "edited")
         if amends:
-            self._joined = number
-            self._told = {touch.fid for touch in touches if touch.before is None}  # their rows have it already
-            try:
-                recorder.layer.beginEditCommand(recorder.layer.undoStack().undoText())
-                fields = recorder.layer.fields()
-                for fid, values in amends.items():
-                    recorder.layer.changeAttributeValues(fid, {fields.lookupField(key): value for key, value in values.items()}, {}, True)
-                recorder.layer.endEditCommand()
-            finally:
-                self._joined, self._told = 0, set()
+            made = {touch.fid for touch in touches if touch.before is None}
+            self._amend(recorder.layer, amends, number, made)
         self._tell(touches, name)
         if name == form.OUTLINES:
             self._hand_down(touches, number)
+
+    def _amend(self, layer: QgsVectorLayer, amends: dict[int, dict[str, Any]], number: int, made: set[int]) -> None:
+        """Write what is due to the features of a command in one that joins it; the rows of those that it made have it already."""
+        self._joined, self._told = number, made
+        try:
+            layer.beginEditCommand(layer.undoStack().undoText())
+            fields = layer.fields()
+            for fid, values in amends.items():
+                layer.changeAttributeValues(fid, {fields.lookupField(key): value for key, value in values.items()}, {}, True)
+            layer.endEditCommand()
+        finally:
+            self._joined, self._told = 0, set()
 
     def _record_move(self, recorder: Recorder, entries: list[Entry], touches: list[Touch], undone: bool) -> None:
         """Commands were undone or redone."""
