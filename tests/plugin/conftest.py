@@ -19,8 +19,9 @@ FALSE_ENGINE = Path(__file__).with_name("false_engine.py")
 
 if importlib.util.find_spec("qgis") and importlib.util.find_spec("pytest_qgis"):
     import numpy as np
-    from qgis.core import QgsApplication, QgsSettings
+    from qgis.core import QgsApplication, QgsProject, QgsSettings
 
+    from tests.plugin.reviews import make_review
     from tests.plugin.samples import write_raster
 else:
     collect_ignore_glob = ["test_*.py"]
@@ -103,3 +104,12 @@ def stack(tmp_path: Path) -> Path:
     values = np.array([0.12, 0.11, 0.10, 0.18, 0.09, 0.08])
     names = ("red", "green", "blue", "nir", "evi", "savi")
     return write_raster(tmp_path / "stack.tif", np.full((6, 64, 64), values[:, None, None], np.float32), names)
+
+
+@pytest.fixture
+def review(module: Callable[[str], Any], tmp_path: Path, qgis_new_project: None) -> Iterator[Any]:
+    """A review session of the known cases, open in an empty project."""
+    review = module("dialogs.review.session").Review(make_review(tmp_path), "Ann", QgsProject.instance())
+    yield review
+    review.close()
+    QgsProject.instance().clear()

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from qgis.core import NULL, QgsProject
+from qgis.core import NULL
 from qgis.PyQt.QtCore import QPoint, QPointF, Qt
 from qgis.PyQt.QtGui import QWheelEvent
 from qgis.PyQt.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit
 
 import review_session as form
-from tests.plugin.reviews import make_review
 
 Module = Callable[[str], Any]
 DOMAINS = json.loads((Path(form.__file__).parent / "resources" / "inventory" / "domains.json").read_text())
-
-
-@pytest.fixture
-def review(module: Module, tmp_path: Path) -> Iterator[Any]:
-    review = module("dialogs.review.session").Review(make_review(tmp_path), "Ann", QgsProject.instance())
-    yield review
-    review.close()
-    QgsProject.instance().clear()
 
 
 @pytest.fixture

@@ -8,20 +8,11 @@ import pytest
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsGeometry, QgsProject
 from qgis.PyQt.QtCore import QUrl
 
-from tests.plugin.reviews import make_review
 from tests.plugin.samples import square
 
 KML = "{http://www.opengis.net/kml/2.2}"
 MIDDLE = (88.0192, 28.0188)
 """Degrees, of the first predicted outline: 600200 E, 3099700 N in UTM 45."""
-
-
-@pytest.fixture
-def review(module, tmp_path, qgis_new_project):
-    review = module("dialogs.review.session").Review(make_review(tmp_path), "Ann", QgsProject.instance())
-    yield review
-    review.close()
-    QgsProject.instance().clear()
 
 
 @pytest.fixture

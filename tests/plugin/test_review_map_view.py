@@ -11,14 +11,6 @@ from tests.plugin.reviews import make_review
 
 
 @pytest.fixture
-def review(module, tmp_path, qgis_new_project):
-    review = module("dialogs.review.session").Review(make_review(tmp_path), "Ann", QgsProject.instance())
-    yield review
-    review.close()
-    QgsProject.instance().clear()
-
-
-@pytest.fixture
 def canvas(qtbot):
     """600 x 400 pixels, in the session's CRS, looking at another place."""
     canvas = QgsMapCanvas()

@@ -7,16 +7,6 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsFeature, QgsGeometry, Qgs
 from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtWidgets import QCheckBox, QLabel, QPushButton
 
-from tests.plugin.reviews import make_review
-
-
-@pytest.fixture
-def review(module, tmp_path, qgis_new_project):
-    review = module("dialogs.review.session").Review(make_review(tmp_path), "Ann", QgsProject.instance())
-    yield review
-    review.close()
-    QgsProject.instance().clear()
-
 
 @pytest.fixture
 def canvas(qtbot):

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from qgis.core import QgsProject, QgsSettings
+from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtWidgets import QMenu
 
-from tests.plugin.reviews import make_review
-
 Module = Callable[[str], Any]
-
-
-@pytest.fixture
-def review(module: Module, tmp_path: Path) -> Iterator[Any]:
-    review = module("dialogs.review.session").Review(make_review(tmp_path), "Ann", QgsProject.instance())
-    yield review
-    review.close()
-    QgsProject.instance().clear()
 
 
 @pytest.fixture

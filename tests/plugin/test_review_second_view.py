@@ -33,14 +33,6 @@ def second_view(module):
 
 
 @pytest.fixture
-def review(module, tmp_path, qgis_new_project):
-    review = module("dialogs.review.session").Review(make_review(tmp_path), "Ann", QgsProject.instance())
-    yield review
-    review.close()
-    QgsProject.instance().clear()
-
-
-@pytest.fixture
 def window(qtbot):
     window = QMainWindow()
     qtbot.addWidget(window)
