@@ -19,6 +19,7 @@ from qgis.PyQt.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from qgis.utils import OverrideCursor
 
 from ...processing_provider.translation import tr
 from ...review_session import REASONS
@@ -244,6 +245,7 @@ class ConfidencePanel(QWidget):
 
     def _do(self, decide: Callable[[], None]) -> None:
         try:
-            decide()
+            with OverrideCursor(Qt.CursorShape.WaitCursor):  # thousands of outlines take seconds
+                decide()
         except ReviewError as error:
             self._review.said.emit(str(error), Qgis.MessageLevel.Warning)

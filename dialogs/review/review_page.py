@@ -8,6 +8,7 @@ from qgis.core import Qgis, QgsProject, QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsFloatingWidget, QgsMapCanvas, QgsMapTool
 from qgis.PyQt.QtCore import QElapsedTimer, QEvent, QObject, QPoint, QSize, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QApplication, QDockWidget, QFrame, QLabel, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from qgis.utils import OverrideCursor
 
 from ...processing_provider.translation import tr
 from .actions import MANUAL, OUTLINE, RESTING, SESSION, Actions, TypingGuard
@@ -310,7 +311,8 @@ class ReviewPage(QWidget):
         """A decision on all selected outlines, then on to the next."""
         uids = self.queue_view.selected_uids()
         self.leave_tool()
-        decide(uids)
+        with OverrideCursor(Qt.CursorShape.WaitCursor):  # thousands of outlines take seconds
+            decide(uids)
         if len(uids) > 1:
             self.said.emit(told.format(len(uids)), Qgis.MessageLevel.Success)
         self._go_on()
