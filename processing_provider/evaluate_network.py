@@ -17,18 +17,18 @@ from qgis.core import (
 )
 
 from ..jobs import EVALUATED_SPLITS, EvaluateNetworkJob
+from .chips_parameters import ChipsAlgorithm
 from .engine_algorithm import Parameters
 from .model_algorithm import ModelAlgorithm
 from .translation import tr
 
 
-class EvaluateNetwork(ModelAlgorithm):
+class EvaluateNetwork(ModelAlgorithm, ChipsAlgorithm):
     """Processing algorithm ``rockglacier:evaluatenetwork``."""
 
     NAME = "evaluatenetwork"
     GROUP = "training"
-    SAMPLES, SPLIT = "SAMPLES", "SPLIT"
-    IMAGES, MASKS, NEGATIVE_IMAGES, LOW_SNOW = "IMAGES", "MASKS", "NEGATIVE_IMAGES", "LOW_SNOW"
+    SAMPLES, SPLIT, LOW_SNOW = "SAMPLES", "SPLIT", "LOW_SNOW"
     REPORT, TABLE, JSON, WORST, BEST = "REPORT", "TABLE", "JSON", "WORST", "BEST"
     DEVICE_USED = "DEVICE_USED"
 
@@ -67,23 +67,11 @@ class EvaluateNetwork(ModelAlgorithm):
         )
         self.ask_for_threshold()
         self.ask_for_device()
-        self.ask_for(
-            QgsProcessingParameterFile(self.IMAGES, tr("Chips: folder of images"), folder, optional=True),
+        self.ask_for_chips(
             tr(
                 "Instead of samples: true-colour pictures (.png, 8 bit), for a model that works without near-infrared. A table chips.csv "
                 "beside them tells the region and the share of snow of each."
-            ),
-            advanced=True,
-        )
-        self.ask_for(
-            QgsProcessingParameterFile(self.MASKS, tr("Chips: folder of masks"), folder, optional=True),
-            tr("Pictures of the same names and sizes: 0 background, anything else rock glacier."),
-            advanced=True,
-        )
-        self.ask_for(
-            QgsProcessingParameterFile(self.NEGATIVE_IMAGES, tr("Chips: folder of images without rock glaciers"), folder, optional=True),
-            tr("They need no masks."),
-            advanced=True,
+            )
         )
         self.ask_for(
             QgsProcessingParameterNumber(

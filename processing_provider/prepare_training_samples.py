@@ -14,7 +14,6 @@ from qgis.core import (
     QgsProcessingParameterEnum,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterMultipleLayers,
@@ -22,18 +21,18 @@ from qgis.core import (
 )
 
 from ..jobs import SAMPLE_RECIPES, SamplesJob
-from .engine_algorithm import EngineAlgorithm, Parameters
+from .chips_parameters import ChipsAlgorithm
+from .engine_algorithm import Parameters
 from .layers import TRAINING_SAMPLES, raster_path, why_unreadable
 from .translation import tr
 
 
-class PrepareTrainingSamples(EngineAlgorithm):
+class PrepareTrainingSamples(ChipsAlgorithm):
     """Processing algorithm ``rockglacier:preparetrainingsamples``."""
 
     NAME = "preparetrainingsamples"
     GROUP = "training"
     STACKS, OUTLINES, NEGATIVES = "STACKS", "OUTLINES", "NEGATIVES"
-    IMAGES, MASKS, NEGATIVE_IMAGES = "IMAGES", "MASKS", "NEGATIVE_IMAGES"
     RECIPE, RESOLUTION, SIZE, VALIDATION_SHARE, BACKGROUND, SEED = (
         "RECIPE",
         "RESOLUTION",
@@ -67,7 +66,6 @@ class PrepareTrainingSamples(EngineAlgorithm):
         job = SamplesJob("")
         decimal, whole = Qgis.ProcessingNumberParameterType.Double, Qgis.ProcessingNumberParameterType.Integer
         polygons = Qgis.ProcessingSourceType.VectorPolygon
-        folder = Qgis.ProcessingFileParameterBehavior.Folder
         self.ask_for(
             QgsProcessingParameterMultipleLayers(self.STACKS, tr("Spectral stacks"), Qgis.ProcessingSourceType.Raster, optional=True),
             tr("One or more outputs of Prepare spectral stack. Stacks of several dates of the same ground may be given."),
@@ -133,20 +131,8 @@ class PrepareTrainingSamples(EngineAlgorithm):
                 advanced=name in (self.VALIDATION_SHARE, self.BACKGROUND),
                 decimals=decimals,
             )
-        self.ask_for(
-            QgsProcessingParameterFile(self.IMAGES, tr("Chips: folder of images"), folder, optional=True),
-            tr("Instead of stacks and outlines: true-colour pictures (.png, 8 bit). A table overlaps.csv beside them keeps places apart."),
-            advanced=True,
-        )
-        self.ask_for(
-            QgsProcessingParameterFile(self.MASKS, tr("Chips: folder of masks"), folder, optional=True),
-            tr("Pictures of the same names and sizes: 0 background, anything else rock glacier."),
-            advanced=True,
-        )
-        self.ask_for(
-            QgsProcessingParameterFile(self.NEGATIVE_IMAGES, tr("Chips: folder of images without rock glaciers"), folder, optional=True),
-            tr("They need no masks."),
-            advanced=True,
+        self.ask_for_chips(
+            tr("Instead of stacks and outlines: true-colour pictures (.png, 8 bit). A table overlaps.csv beside them keeps places apart.")
         )
         self.ask_for(
             QgsProcessingParameterNumber(self.SEED, tr("Seed"), whole, job.seed, minValue=0),
