@@ -20,7 +20,7 @@ class FinishDialog(JobDialog):
     """Writes the results of an open session to a folder; the session stays as it is and can be finished again."""
 
     def __init__(self, review: Review, parent: QWidget | None = None) -> None:
-        super().__init__(review, tr("Finish the review"), _explanation(review), tr("Finish"), parent)
+        super().__init__(review, tr("Finish the review"), _explanation(review), tr("Finish"), self.start, parent)
         self._folder = QgsFileWidget()
         self._folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self._folder.setFilePath(str(review.path.with_name(f"{review.path.stem}_finished")))

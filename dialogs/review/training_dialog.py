@@ -75,11 +75,16 @@ class StackList(QWidget):
 
 
 class JobDialog(QDialog):
-    """A form, a job of the engine that runs while the window stays usable, and what to do with what came out."""
+    """A form, a job of the engine that runs while the window stays usable, and what to do with what came out.
 
-    def __init__(self, review: Review, title: str, explanation: str, run_text: str, parent: QWidget | None = None) -> None:
+    ``start`` runs the job of the form; a ReviewError that it raises is told in the window.
+    """
+
+    def __init__(
+        self, review: Review, title: str, explanation: str, run_text: str, start: Callable[[], None], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._review = review
+        self._review, self._start = review, start
         self._offers: list[QPushButton] = []
         review.closed.connect(self.reject)
         self.setWindowTitle(title)
@@ -106,15 +111,11 @@ class JobDialog(QDialog):
         layout.addWidget(self._outcome)
         layout.addWidget(self.buttons)
 
-    def start(self) -> None:
-        """Run the job of the form."""
-        raise NotImplementedError
-
     def _try_to_start(self) -> None:
         while self._offers:
             self.buttons.removeButton(self._offers.pop())
         try:
-            self.start()
+            self._start()
         except ReviewError as error:
             self.tell(str(error))
 
@@ -151,6 +152,7 @@ class TrainingDialog(JobDialog):
                 "what is undecided or uncertain is left out."
             ),
             tr("Make training data"),
+            self.start,
             parent,
         )
         self._folder = QgsFileWidget()
