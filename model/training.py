@@ -117,11 +117,6 @@ class Training:
                 if after_checkpoint:
                     after_checkpoint(self)
 
-    def averaged_network(self, blank: nn.Module) -> nn.Module:
-        """``blank``, a network of the same kind, with the averaged weights, ready to predict."""
-        blank.load_state_dict(self.average)
-        return blank.eval()
-
     def _take_step(self) -> float:
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
         stack, truth, weight = (torch.from_numpy(array) for array in self._batches[self.step])

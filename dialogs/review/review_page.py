@@ -255,8 +255,6 @@ class ReviewPage(QWidget):
         self._hint.hide()
         if using == "edit":
             self._review.outlines.removeSelection()
-        if using == "restricted":
-            self._review.edit_restricted(False)
         if using in self._map_tools:
             self._canvas.unsetMapTool(self._map_tools[using])
         options, self._options = self._options, None
@@ -364,7 +362,6 @@ class ReviewPage(QWidget):
         if self._review.restricted_outline(uid).isEmpty():
             self._review.set_restricted(uid, self._review.outline(uid))
             self.said.emit(tr("It begins as the extended outline: move its front and margins inwards."), Qgis.MessageLevel.Info)
-        self._review.edit_restricted(True)
         self._start_native(self._review.restricted, self._interface.actionVertexToolActiveLayer())
 
     def _start_native(self, layer: Any, action: Any) -> None:

@@ -93,7 +93,7 @@ class Review(QObject):
     def __init__(self, path: Path, operator: str, project: QgsProject) -> None:
         super().__init__()
         self.path, self.operator, self.is_open = Path(path).absolute(), operator, False
-        self.current, self.edited_layer = "", None
+        self.current = ""
         self.inputs_changed: list[str] = []
         self._words: list[str] = []
         self._project, self._run = project, uuid.uuid4().hex
@@ -343,10 +343,6 @@ class Review(QObject):
                 feature[OUTLINE_FIELD] = uid
                 layer.addFeature(feature)
 
-    def edit_restricted(self, on: bool) -> None:
-        """Whether boundaries are edited in ``restricted``; ``edited_layer`` is the layer that QGIS's tools should work on."""
-        self.edited_layer = self.restricted if on else self.outlines
-
     def visit_tile(self, fid: int, visited: bool) -> None:
         """Note that a tile was searched, or not."""
         self._need_open()
@@ -480,7 +476,6 @@ class Review(QObject):
         for layer in (self.outlines, self.restricted):
             if not layer.startEditing():
                 raise ReviewError(read_only)
-        self.edited_layer = self.outlines
         self._placing = QTimer(self)
         self._placing.setSingleShot(True)
         self._placing.setInterval(2000)

@@ -409,8 +409,6 @@ def test_restricted_outline(review: Any) -> None:
     assert review.restricted_outline(first).isEmpty()
     assert review.told == [[third], [first]]
     assert [row[1:3] for row in journal(review.path)] == [("restricted", third), ("restricted", first)]
-    review.edit_restricted(True)
-    assert review.edited_layer is review.restricted
 
 
 def test_command_is_rolled_back_on_an_exception(review: Any) -> None:
