@@ -37,6 +37,9 @@ MATCH_RULES = ("intersection", "overlap", "iou")
 ALLOCATIONS = ("proportional", "optimal")
 SAMPLE_RECIPES = ("blocks", "paper", "hu")
 EVALUATED_SPLITS = ("validation", "train", "all")
+TRAINING_RECIPES = ("modern", "paper")
+TRAINING_PRECISIONS = ("auto", "32", "bf16", "16")
+MODEL_PRECISIONS = ("fp32", "fp16", "int8")
 STACK_BANDS = ("red", "green", "blue", "nir", "evi", "savi")
 
 
@@ -465,6 +468,130 @@ class EvaluateNetworkJob:
 
 
 @dataclass(frozen=True)
+class TrainJob:
+    """A network trained on samples (a folder of :class:`SamplesJob`) in the folder ``output``; the same job again goes on where it stopped.
+
+    ``network``: a name of model/networks; ``network_options``: fields of its options, NAME=JSON. ``recipe``: ``modern``, or ``paper``
+    (Lin et al. 2024); what is None is as the recipe has it: ``epochs``, ``crop`` (pixels), ``batch_size``, ``accumulate`` (batches for
+    each step), ``learning_rate``, ``loss``, ``patience`` (epochs without a better validation score after which it stops). ``start``:
+    ``imagenet``, ``random``, or the file or folder of a trained network to go on from. ``gpus``: how many, 0 = all there are.
+    ``minutes``: at most so much working time. ``workers``: processes that load samples. ``model``: a model folder to write at the end. ``estimate``: only say what
+    memory and time it would take.
+    """
+
+    command: ClassVar[str] = "train"
+    samples: str
+    output: str
+    network: Optional[str] = None
+    recipe: str = "modern"
+    start: str = "imagenet"
+    network_options: tuple[str, ...] = ()
+    epochs: Optional[int] = None
+    crop: Optional[int] = None
+    batch_size: Optional[int] = None
+    accumulate: Optional[int] = None
+    learning_rate: Optional[float] = None
+    loss: Optional[str] = None
+    patience: Optional[int] = None
+    precision: str = "auto"
+    device: str = "auto"
+    gpus: int = 0
+    minutes: Optional[float] = None
+    seed: int = 1
+    workers: int = 0
+    model: Optional[str] = None
+    tensorboard: bool = False
+    estimate: bool = False
+
+
+@dataclass(frozen=True)
+class ExportNetworkJob:
+    """A trained network (a checkpoint, or the folder of a training) to a model folder that Detect runs.
+
+    ``precision``: ``fp32``; ``fp16`` for GPUs, normalisation stays in float32; ``int8`` (QDQ), calibrated on the training half of
+    ``samples``, whose validation half says what it costs. ``threshold`` 0-1, None = as the training chose it.
+    """
+
+    command: ClassVar[str] = "export"
+    checkpoint: str
+    output: str
+    precision: str = "fp32"
+    samples: Optional[str] = None
+    threshold: Optional[float] = None
+    title: str = ""
+    licence: str = ""
+    version: str = "1.0"
+
+
+@dataclass(frozen=True)
+class AdaptJob:
+    """A model and a few outlines of a person's own area to a model of their own.
+
+    ``model``, ``models_folders``, ``device`` as in :class:`DetectJob`. The area: ``images`` and ``masks``, folders of chips (.png), with
+    ``negatives``, a folder of chips without rock glaciers; or ``stacks`` and ``outlines``, whose field ``status`` counts as in
+    :class:`SamplesJob`. ``output``: the model folder to write, None = beside where it is started, named after the model. ``minutes``: at
+    most so much working time. ``json``: all numbers.
+    """
+
+    command: ClassVar[str] = "adapt"
+    output: Optional[str] = None
+    model: str = ""
+    models_folders: tuple[str, ...] = ()
+    images: Optional[str] = None
+    masks: Optional[str] = None
+    negatives: Optional[str] = None
+    stacks: tuple[str, ...] = ()
+    outlines: Optional[str] = None
+    outlines_layer: Optional[str] = None
+    minutes: float = 10.0
+    device: str = "auto"
+    seed: int = 1
+    json: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class MineHardNegativesJob:
+    """Rounds of training and of negatives from what the network wrongly marks, until the validation IoU is good enough (Hu et al. 2023).
+
+    ``samples``: a folder of :class:`SamplesJob` to begin with. ``stacks``: spectral stacks to mine, within ``areas`` (polygons without
+    rock glaciers; None = everywhere), away from ``outlines`` (known rock glaciers). ``output``: a folder that holds the grown samples and
+    each round's training. ``model``: a trained network, checkpoint or model folder, that the first round mines with; None = one is trained
+    first. It stops at ``target_iou`` (0-1), after ``rounds``, or when nothing is marked wrongly any more. ``network``, ``recipe``,
+    ``epochs``, ``minutes`` (of each round), ``device``, ``seed`` as in :class:`TrainJob`.
+    """
+
+    command: ClassVar[str] = "mine_hard_negatives"
+    samples: str
+    output: str
+    stacks: tuple[str, ...] = ()
+    areas: Optional[str] = None
+    areas_layer: Optional[str] = None
+    outlines: Optional[str] = None
+    outlines_layer: Optional[str] = None
+    model: Optional[str] = None
+    target_iou: float = 0.8
+    rounds: int = 5
+    network: Optional[str] = None
+    recipe: str = "modern"
+    epochs: Optional[int] = None
+    minutes: Optional[float] = None
+    device: str = "auto"
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class CompareNetworksJob:
+    """A list of networks (a TOML file, see docs/networks.md) trained and evaluated on the same split and budget, and the table of them.
+
+    ``output``: a folder; the same job again goes on where it stopped.
+    """
+
+    command: ClassVar[str] = "compare_networks"
+    config: str
+    output: str
+
+
+@dataclass(frozen=True)
 class ModelsJob:
     """List the installed and the bundled models."""
 
@@ -499,6 +626,11 @@ Job = Union[
     FinishReviewJob,
     SamplesJob,
     EvaluateNetworkJob,
+    TrainJob,
+    ExportNetworkJob,
+    AdaptJob,
+    MineHardNegativesJob,
+    CompareNetworksJob,
     ModelsJob,
     DoctorJob,
 ]

@@ -176,10 +176,11 @@ def _add_argument(parser: argparse.ArgumentParser, command: str, field: dataclas
         parser.add_argument(flag.removesuffix("s"), dest=field.name, action=_Appended, default=(), metavar=METAVARS[field.name], help=text)
     else:
         kind = (typing.get_args(hint) or (hint,))[0]
-        metavar = None if field.name in CHOICES else METAVARS[kind]
+        choices = CHOICES.get((command, field.name), CHOICES.get(field.name))
+        metavar = None if choices else METAVARS[kind]
         if field.default not in (None, ""):
             text += f" (default: {field.default})"
-        parser.add_argument(flag, type=kind, default=field.default, choices=CHOICES.get(field.name), metavar=metavar, help=text)
+        parser.add_argument(flag, type=kind, default=field.default, choices=choices, metavar=metavar, help=text)
 
 
 def _reserved(descriptor: int, instead: int) -> TextIO:
