@@ -475,8 +475,8 @@ class TrainJob:
     (Lin et al. 2024); what is None is as the recipe has it: ``epochs``, ``crop`` (pixels), ``batch_size``, ``accumulate`` (batches for
     each step), ``learning_rate``, ``loss``, ``patience`` (epochs without a better validation score after which it stops). ``start``:
     ``imagenet``, ``random``, or the file or folder of a trained network to go on from. ``gpus``: how many, 0 = all there are.
-    ``minutes``: at most so much working time. ``workers``: processes that load samples. ``model``: a model folder to write at the end. ``estimate``: only say what
-    memory and time it would take.
+    ``minutes``: at most so much working time. ``workers``: processes that load samples. ``model``: a model folder to write at the end.
+    ``estimate``: only say what memory and time it would take.
     """
 
     command: ClassVar[str] = "train"
