@@ -27,7 +27,7 @@ from engine.outputs import whole_file, written_json
 from engine.probability_accuracy import DEFINITIONS, Tally, best, calibration, figures, mean_of, sweep, sweep_thresholds
 from engine.report import filled_template
 from engine.reporting import Reporter, StagedReporter
-from engine.sample_chips import find_chips
+from engine.sample_chips import Chip, find_chips
 from engine.sample_files import UNKNOWN, Sample, SampleSet, read_samples
 from engine.stack import Channels, choose_channels, observed
 from engine.terminal import plain
@@ -154,19 +154,22 @@ def evaluate(job: EvaluateNetworkJob, reporter: Reporter) -> dict[str, Any]:
     return {**numbers, **{name: getattr(job, name) for name in FILES}}
 
 
+def chip_case(chip: Chip) -> Case:
+    """A chip to evaluate on."""
+    name = chip.image.stem if chip.mask is not None else f"{chip.image.parent.name}/{chip.image.stem}"
+    return Case(name, {"region": chip.region} if chip.region else {}, chip.snow, None, chip.read)
+
+
+def sample_case(samples: SampleSet, sample: Sample) -> Case:
+    """A sample to evaluate on."""
+    groups = {"block": sample.block, "source": "/".join(Path(sample.source).parts[-2:]), "made_for": sample.made_for}
+    return Case(sample.sample, groups, None, sample.pixel_size_m, lambda: samples.read(sample))
+
+
 def _chip_cases(job: EvaluateNetworkJob) -> tuple[list[Case], tuple[str, ...], dict[str, Any]]:
     """The chips of a job, the bands they have, and what the report says of them."""
     chips = find_chips(str(job.images), str(job.masks), job.negatives)
-    cases = [
-        Case(
-            chip.image.stem if chip.mask is not None else f"{chip.image.parent.name}/{chip.image.stem}",
-            {"region": chip.region} if chip.region else {},
-            chip.snow,
-            None,
-            chip.read,
-        )
-        for chip in chips
-    ]
+    cases = [chip_case(chip) for chip in chips]
     inputs = {name: Path(path).name for name in ("images", "masks", "negatives") if (path := getattr(job, name))}
     return cases, STACK_BANDS[:3], inputs
 
@@ -179,20 +182,7 @@ def _sample_cases(job: EvaluateNetworkJob) -> tuple[list[Case], tuple[str, ...],
         raise EngineError(
             "no_samples", f"{job.samples} holds no sample{'' if job.split == 'all' else f' for {job.split}'}. Choose another side."
         )
-
-    def reading(samples: SampleSet, sample: Sample) -> Callable[[], tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-        return lambda: samples.read(sample)
-
-    cases = [
-        Case(
-            sample.sample,
-            {"block": sample.block, "source": "/".join(Path(sample.source).parts[-2:]), "made_for": sample.made_for},
-            None,
-            sample.pixel_size_m,
-            reading(found, sample),
-        )
-        for sample in chosen
-    ]
+    cases = [sample_case(found, sample) for sample in chosen]
     bands = tuple(name for name in STACK_BANDS if found.document["bands"][name]["pixels"])
     return cases, bands, {"samples": Path(str(job.samples)).name, "split": job.split, "recipe": found.document.get("recipe")}
 

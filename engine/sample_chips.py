@@ -224,6 +224,11 @@ def nominal_reflectance(colours: NDArray[np.generic]) -> NDArray[np.float32]:
     return reflectance
 
 
+def beside(images: Path, name: str) -> Path | None:
+    """The table of a name in the folder of the images or the one above, None where there is none."""
+    return next((place / name for place in (images, images.parent) if (place / name).is_file()), None)
+
+
 def _mask(path: Path, shape: tuple[int, ...], image: Path) -> NDArray[np.uint8]:
     with opened(path) as picture:
         values = rasters.read(picture, [1])[0]
@@ -259,8 +264,7 @@ def _share(text: str | None, chip: str) -> float | None:
 
 def _table(images: dict[str, Path], name: str, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
     """The rows of a table beside the images or one folder above; none where there is no such table."""
-    folder = next(iter(images.values())).parent
-    path = next((place / name for place in (folder, folder.parent) if (place / name).is_file()), None)
+    path = beside(next(iter(images.values())).parent, name)
     if path is None:
         return
     with open(path, newline="", encoding="utf-8-sig") as file:

@@ -115,17 +115,22 @@ class ChipSource:
 
 
 def rock_glacier_chips(folder: Path, chips: Sequence[Chip]) -> ChipSource:
-    """Chips with their masks; regions are drawn equally often, snow-covered chips (half snow: 1/26) seldom.
+    """Chips with their masks, drawn by their :func:`chances`."""
+    return ChipSource(
+        np.stack([read_image(folder / "positive" / f"{chip.name}.png") for chip in chips]),
+        np.stack([read_mask(folder / "mask" / f"{chip.name}.png") for chip in chips]),
+        chances(chips),
+    )
+
+
+def chances(chips: Sequence[Chip]) -> list[float]:
+    """How often each chip is drawn: regions equally often, snow-covered chips (half snow: 1/26) seldom.
 
     What lies under snow cannot be learnt, and such samples are discarded in the paper (section 3.1).
     """
     clear = {chip: 1 / (1 + (chip.snow / LOW_SNOW) ** 2) for chip in chips}
     total = {region: sum(clear[chip] for chip in chips if chip.region == region) for region in {chip.region for chip in chips}}
-    return ChipSource(
-        np.stack([read_image(folder / "positive" / f"{chip.name}.png") for chip in chips]),
-        np.stack([read_mask(folder / "mask" / f"{chip.name}.png") for chip in chips]),
-        [clear[chip] / total[chip.region] for chip in chips],
-    )
+    return [clear[chip] / total[chip.region] for chip in chips]
 
 
 def background_chips(folder: Path, names: Sequence[str]) -> ChipSource:
