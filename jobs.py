@@ -39,6 +39,14 @@ SAMPLE_RECIPES = ("blocks", "paper", "hu")
 EVALUATED_SPLITS = ("validation", "train", "all")
 TRAINING_RECIPES = ("modern", "paper")
 TRAINING_PRECISIONS = ("auto", "32", "bf16", "16")
+TRAINING_STARTS = ("imagenet", "random")
+TRAINING_LOSSES = ("dice", "dice+cross_entropy", "dice+cross_entropy+boundary", "tversky", "tversky+cross_entropy")
+USUAL_NETWORKS = (
+    *("dednet-compact", "dednet-hrnet-w18", "dednet-hrnet-w32", "dednet-hrnet-w48", "dednet-resnet50"),
+    *("cdnet-compact", "cdnet-hrnet-w48", "msnet", "deeplabv3plus", "deeplabv3plus-xception71", "unet", "segnet"),
+    *("dualpyramid-convnextv2-atto", "dualpyramid-convnextv2-tiny"),
+)
+"""Of those that model/networks has, the ones that a list in QGIS offers."""
 MODEL_PRECISIONS = ("fp32", "fp16", "int8")
 STACK_BANDS = ("red", "green", "blue", "nir", "evi", "savi")
 
@@ -554,10 +562,12 @@ class MineHardNegativesJob:
     """Rounds of training and of negatives from what the network wrongly marks, until the validation IoU is good enough (Hu et al. 2023).
 
     ``samples``: a folder of :class:`SamplesJob` to begin with. ``stacks``: spectral stacks to mine, within ``areas`` (polygons without
-    rock glaciers; None = everywhere), away from ``outlines`` (known rock glaciers). ``output``: a folder that holds the grown samples and
-    each round's training. ``model``: a trained network, checkpoint or model folder, that the first round mines with; None = one is trained
-    first. It stops at ``target_iou`` (0-1), after ``rounds``, or when nothing is marked wrongly any more. ``network``, ``recipe``,
-    ``epochs``, ``minutes`` (of each round), ``device``, ``seed`` as in :class:`TrainJob`.
+    rock glaciers; None = everywhere), ``margin`` metres away from ``outlines`` (known rock glaciers). ``min_area``: smaller objects are
+    no errors, square metres. ``per_round``: at most so many negatives, the worst; None = as many as the samples have positives for
+    training. ``output``: a folder that holds the grown samples and each round's training; the same job again goes on there. ``model``: a
+    trained network, checkpoint or model folder, that the first round mines with; None = one is trained first. It stops at
+    ``target_iou`` (0-1), after ``rounds``, or when nothing is marked wrongly any more. ``network``, ``recipe``, ``epochs``, ``minutes``
+    (of each round), ``device``, ``seed`` as in :class:`TrainJob`.
     """
 
     command: ClassVar[str] = "mine_hard_negatives"
@@ -568,6 +578,9 @@ class MineHardNegativesJob:
     areas_layer: Optional[str] = None
     outlines: Optional[str] = None
     outlines_layer: Optional[str] = None
+    margin: float = 100.0
+    min_area: float = 22000.0
+    per_round: Optional[int] = None
     model: Optional[str] = None
     target_iou: float = 0.8
     rounds: int = 5

@@ -24,6 +24,7 @@ from jobs import (
     PERMAFROST_PRESETS,
     SAMPLE_RECIPES,
     SENSORS,
+    TRAINING_RECIPES,
     AssessJob,
     AttributesJob,
     CompareInventoriesJob,
@@ -37,6 +38,7 @@ from jobs import (
     ImportInventoryJob,
     Job,
     MergeReviewsJob,
+    MineHardNegativesJob,
     PostprocessJob,
     PrepareJob,
     SamplesJob,
@@ -309,6 +311,23 @@ def _check_evaluate(job: EvaluateNetworkJob) -> None:
         _check_ending(picture, (".png",), "pictures are written as")
 
 
+def _check_mine_hard_negatives(job: MineHardNegativesJob) -> None:
+    _hold(job, "samples", bool(job.samples), "must name a folder of training samples")
+    _hold(job, "stacks", bool(job.stacks), "must name one spectral stack or more to search")
+    _hold(job, "margin", job.margin >= 0, "must be a distance in metres, 0 or more")
+    _hold(job, "min_area", job.min_area >= 0, "must be an area in square metres, 0 or more")
+    _hold(job, "per_round", job.per_round is None or job.per_round >= 1, "must be a number of samples, 1 or more")
+    _hold(job, "target_iou", 0 < job.target_iou <= 1, "must be more than 0 and at most 1")
+    _hold(job, "rounds", job.rounds >= 1, "must be 1 or more")
+    _hold(job, "recipe", job.recipe in TRAINING_RECIPES, f"must be one of {', '.join(TRAINING_RECIPES)}")
+    _hold(job, "epochs", job.epochs is None or job.epochs >= 1, "must be 1 or more")
+    _hold(job, "minutes", job.minutes is None or job.minutes > 0, "must be more than 0")
+    _hold(job, "device", job.device in DEVICES, f"must be one of {', '.join(DEVICES)}")
+    _hold(job, "seed", job.seed >= 0, "must be a whole number of 0 or more")
+    outputs = {"output": job.output, "the folder of the grown samples": str(Path(job.output) / "samples") if job.output else None}
+    _check_files(job.samples, outputs, *job.stacks, job.areas, job.outlines, job.model)
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     PrepareJob: _check_prepare,
     DetectJob: _check_detect,
@@ -324,6 +343,7 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     EstimateAreaJob: _check_estimate_area,
     SamplesJob: _check_samples,
     EvaluateNetworkJob: _check_evaluate,
+    MineHardNegativesJob: _check_mine_hard_negatives,
     FinishReviewJob: _check_finish_review,
     MergeReviewsJob: _check_merge_reviews,
     StartReviewJob: _check_start_review,

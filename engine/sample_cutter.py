@@ -188,7 +188,7 @@ class Cutter:
             )
         look_alikes = read_outlines(job.negatives, job.negatives_layer, reporter) if job.negatives else None
         reporter.progress(0.02, "Looking at the stacks")
-        self.stacks, self._pixel = _look_at(job.stacks, resolution, reporter)
+        self.stacks, self._pixel = look_at_stacks(job.stacks, resolution, reporter)
         self.resolution: float | None = round(self._pixel, 6)
         self.size = job.size or _side(job.recipe, self._pixel)
         if self.size > LARGEST_SIDE:
@@ -326,7 +326,7 @@ class Cutter:
         with rasters.open_raster(stack.path) as dataset, rasters.on_grid(dataset, stack.grid) as source:
             for place in places:
                 self._reporter.check_cancelled()
-                image = _read(source, stack, place)
+                image = read_place(source, stack, place)
                 seen = np.isfinite(image[:3]).all(axis=0)
                 mask = np.where(seen, labels.mask(place.on(stack.grid)), UNKNOWN).astype(np.uint8)
                 is_positive = bool((mask == ROCK_GLACIER).any())
@@ -345,10 +345,7 @@ class Cutter:
         labels = self._by_crs[stack.crs]
         self._count += 1
         name = f"{self._count:06d}"
-        here = place.on(stack.grid)
-        write_sample(self._folder, name, here, image, mask)
-        x, y = here.transform @ (place.columns / 2, place.rows / 2)
-        longitude, latitude = Transformer.from_crs(stack.crs, 4326, always_xy=True).transform(x, y)
+        write_sample(self._folder, name, place.on(stack.grid), image, mask)
         is_of_outline = place.made_for in (OUTLINE, REJECTED)
         row = Sample(
             sample=name,
@@ -356,19 +353,11 @@ class Cutter:
             mask=f"{MASKS}/{name}.tif",
             split="",
             made_for=place.made_for,
-            source=located(stack.path),
-            date=stack.date,
             outline=str(labels.names[place.index] or "") if is_of_outline else "",
             status=str(labels.status[place.index]) if is_of_outline else "",
             block="",
-            x=round(x, 3),
-            y=round(y, 3),
-            longitude=round(longitude, 6),
-            latitude=round(latitude, 6),
-            crs=rasters.crs_name(stack.grid.crs),
             pixel_size_m=self.resolution,
-            rows=place.rows,
-            columns=place.columns,
+            **described_place(stack, place),
             **described_mask(mask),
         )
         footprint = place.footprint(stack.grid)
@@ -444,8 +433,14 @@ class Cutter:
         }
 
 
-def _look_at(paths: Iterable[str], resolution: float, reporter: Reporter) -> tuple[list[Stack], float]:
-    """The stacks on the grids that samples are taken from, and the pixel size in metres: the coarsest where none is given."""
+def look_at_stacks(paths: Iterable[str], resolution: float, reporter: Reporter) -> tuple[list[Stack], float]:
+    """The stacks on the grids that samples are taken from, and the pixel size in metres: the coarsest where none (0) is given.
+
+    Raises
+    ------
+    EngineError
+        ``not_a_stack``; those of :func:`engine.rasters.open_raster`, :func:`engine.stack.check_stack`.
+    """
     found: list[tuple[str, str, Grid, Channels]] = []
     for path in dict.fromkeys(paths):
         with rasters.open_raster(path) as dataset:
@@ -482,6 +477,23 @@ def _look_at(paths: Iterable[str], resolution: float, reporter: Reporter) -> tup
     return stacks, resolution
 
 
+def described_place(stack: Stack, place: Place) -> dict[str, Any]:
+    """Where a sample was taken, as a row of the table has it."""
+    x, y = place.on(stack.grid).transform @ (place.columns / 2, place.rows / 2)
+    longitude, latitude = Transformer.from_crs(stack.crs, 4326, always_xy=True).transform(x, y)
+    return {
+        "source": located(stack.path),
+        "date": stack.date,
+        "x": round(x, 3),
+        "y": round(y, 3),
+        "longitude": round(longitude, 6),
+        "latitude": round(latitude, 6),
+        "crs": rasters.crs_name(stack.grid.crs),
+        "rows": place.rows,
+        "columns": place.columns,
+    }
+
+
 def _channels(dataset: DatasetReader) -> Channels:
     """The six bands of a stack; indices are computed and near-infrared is absent where it has none."""
     names = [(description or "").strip().lower() for description in dataset.descriptions]
@@ -513,7 +525,7 @@ def _side(recipe: str, resolution: float) -> int:
     return HU_LARGEST if recipe == "hu" else block_sample_side(resolution)
 
 
-def _read(source: DatasetReader | WarpedVRT, stack: Stack, place: Place) -> NDArray[np.float32]:
+def read_place(source: DatasetReader | WarpedVRT, stack: Stack, place: Place) -> NDArray[np.float32]:
     """(6, rows, columns) of a place, NaN where not observed and beyond the grid."""
     image = np.full((len(STACK_BANDS), place.rows, place.columns), np.nan, np.float32)
     top, left = max(place.row, 0), max(place.column, 0)

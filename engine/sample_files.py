@@ -35,6 +35,7 @@ BACKGROUND, ROCK_GLACIER, UNKNOWN = 0, 1, 255
 SPLITS = ("train", "validation")
 KINDS = ("positive", "negative")
 OUTLINE, REJECTED, LOOK_ALIKE, RANDOM, CHIP = "outline", "rejected", "look-alike", "background", "chip"
+HARD_NEGATIVE = "hard negative"
 """What a sample was made for."""
 
 
@@ -43,8 +44,9 @@ class Sample:
     """A row of ``samples.csv``.
 
     ``image``, ``mask``: files, relative to the folder. ``kind``: positive where the mask holds rock glacier, else negative; ``made_for``:
-    outline, rejected, look-alike, background. ``date`` of the source (ISO 8601), ``outline`` and its ``status``, ``block``: empty where
-    there are none or they are unknown. ``x``, ``y``: of the centre in ``crs``. ``rock_glacier``, ``unknown``: shares of the mask, 0-1.
+    outline, rejected, look-alike, background, hard negative. ``date`` of the source (ISO 8601), ``outline`` and its ``status``,
+    ``block``: empty where there are none or they are unknown. ``x``, ``y``: of the centre in ``crs``. ``rock_glacier``, ``unknown``:
+    shares of the mask, 0-1.
     """
 
     sample: str
@@ -68,6 +70,14 @@ class Sample:
     columns: int
     rock_glacier: float
     unknown: float
+
+
+@dataclass(frozen=True)
+class MinedSample(Sample):
+    """A row of ``samples.csv`` where hard negatives were added: ``round`` in which (0: not mined), ``wrongness`` in square metres."""
+
+    round: int = 0
+    wrongness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,12 @@ class SampleSet:
         return pixels, labels
 
 
-def read_samples(folder: str | Path) -> SampleSet:
-    """The samples that :func:`samples` wrote.
+def read_samples(folder: str | Path, kind: type[Sample] = Sample) -> SampleSet:
+    """The samples that :func:`engine.samples.samples` wrote.
+
+    Parameters
+    ----------
+    kind : of the rows, which may have more columns than every table of samples has
 
     Raises
     ------
@@ -116,7 +130,7 @@ def read_samples(folder: str | Path) -> SampleSet:
     place = Path(folder)
     try:
         with open(place / TABLE, newline="", encoding="utf-8") as file:
-            found = tuple(_from_row(row) for row in csv.DictReader(file))
+            found = tuple(_from_row(row, kind) for row in csv.DictReader(file))
         document = json.loads((place / DOCUMENT).read_text(encoding="utf-8"))
         bands = [document["bands"][name] for name in STACK_BANDS]
     except (OSError, KeyError, ValueError, TypeError) as error:
@@ -130,15 +144,15 @@ def read_samples(folder: str | Path) -> SampleSet:
     return SampleSet(place, found, **figures, document=document)
 
 
-def _from_row(row: dict[str, str]) -> Sample:
+def _from_row(row: dict[str, str], kind: type[Sample]) -> Sample:
     values: dict[str, Any] = {}
-    for column in dataclasses.fields(Sample):
+    for column in dataclasses.fields(kind):
         text = row[column.name]
         if "float" in str(column.type):
             values[column.name] = float(text) if text else None
         else:
             values[column.name] = int(text) if column.type == "int" else text
-    return Sample(**values)
+    return kind(**values)
 
 
 @dataclass
@@ -160,6 +174,16 @@ class Statistics:
             np.where(known, image, 0.0).sum(axis=(1, 2), dtype=np.float64),
             known.sum(axis=(1, 2)),
         )
+
+    @classmethod
+    def of_bands(cls, bands: dict[str, dict[str, Any]]) -> Statistics:
+        """What :meth:`by_band` told."""
+        count = np.array([bands[name]["pixels"] for name in STACK_BANDS], dtype=np.int64)
+        minimum, maximum, mean = (
+            np.array([bands[name][figure] if bands[name]["pixels"] else nothing for name in STACK_BANDS], dtype=np.float64)
+            for figure, nothing in (("minimum", np.inf), ("maximum", -np.inf), ("mean", 0.0))
+        )
+        return cls(minimum, maximum, mean * count, count)
 
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations, pairwise
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import shapely
@@ -162,6 +162,34 @@ def patches_around(grid: Grid, geometry: shapely.Geometry, largest: int, made_fo
         for row, end in rows
         for column, right_end in columns
     ]
+
+
+def windows_for(grid: Grid, geometry: shapely.Geometry, side: int, made_for: str, index: int) -> list[list[Place]]:
+    """Windows of ``side`` pixels (cut where the grid is smaller) that a geometry lies in.
+
+    Returns
+    -------
+    for each piece of the geometry that fits into a window, the windows that hold it, the one around its middle first; the others are
+    shifted as far as they go, away from what may lie beside it
+    """
+    rows, columns = min(side, grid.height), min(side, grid.width)
+    left, bottom, right, top = geometry.bounds
+    (first_column, first_row), (last_column, last_row) = ~grid.transform @ (left, top), ~grid.transform @ (right, bottom)
+    found = []
+    for top_row, end_row in _cut(max(math.floor(first_row), 0), min(math.ceil(last_row), grid.height), rows):
+        for left_column, end_column in _cut(max(math.floor(first_column), 0), min(math.ceil(last_column), grid.width), columns):
+            piece = Place(top_row, left_column, end_row - top_row, end_column - left_column, made_for, index, None, side**2)
+            if geometry.intersection(piece.footprint(grid)).area > 0:
+                starts = product(_starts(top_row, end_row, rows, grid.height), _starts(left_column, end_column, columns, grid.width))
+                found.append([replace(piece, row=row, column=column, rows=rows, columns=columns) for row, column in starts])
+    return found
+
+
+def _starts(start: int, end: int, size: int, length: int) -> list[int]:
+    """Where a window of ``size`` pixels may begin that holds a piece: in its middle, and shifted as far as it goes."""
+    lowest, highest = max(end - size, 0), min(start, length - size)
+    middle = min(max((start + end - size) // 2, lowest), highest)
+    return list(dict.fromkeys((middle, lowest, highest)))
 
 
 def _cut(start: int, end: int, largest: int) -> list[tuple[int, int]]:

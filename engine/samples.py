@@ -41,7 +41,6 @@ from engine.sample_files import (
     TABLE,
     UNKNOWN,
     Cut,
-    Sample,
     Statistics,
     read_samples,
 )
@@ -123,7 +122,7 @@ def samples(job: SamplesJob, reporter: Reporter) -> dict[str, Any]:
         if not kept:
             raise EngineError("no_samples", "No sample came about: the outlines lie where the stacks show nothing. Check both on the map.")
         document = _document(job, kept, maker, share)
-        _write_tables(folder, kept, document)
+        write_tables(folder, kept, document)
         for code, text in _what_lacks(document["counts"], share):
             reporter.warning(code, text)
         if job.contact_sheet is not None:
@@ -181,21 +180,23 @@ def _document(job: SamplesJob, kept: list[Cut], maker: Maker, share: float) -> d
     }
 
 
-def _write_tables(folder: Path, kept: list[Cut], document: dict[str, Any]) -> None:
-    names = [column.name for column in dataclasses.fields(Sample)]
+def write_tables(folder: Path, kept: list[Cut], document: dict[str, Any]) -> None:
+    """Write ``samples.csv``, ``samples.json`` and, where samples have a place, ``samples.gpkg`` into a folder."""
+    names = [column.name for column in dataclasses.fields(kept[0].row)]
     with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(names)
         rows.writerows([getattr(cut.row, name) for name in names] for cut in kept)
     text = json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / DOCUMENT).write_text(text + "\n", encoding="utf-8")
-    grounds = [cut.ground for cut in kept if cut.ground is not None]
+    there = [cut for cut in kept if cut.ground is not None]
+    grounds = [cut.ground for cut in there if cut.ground is not None]
     if not grounds:
         return
     crs = grounds[0][1]
     bent = [(np.array([shapely.segmentize(footprint, footprint.length / 64)], dtype=object), own) for footprint, own in grounds]
     footprints = np.concatenate([reproject(footprint, own, crs) for footprint, own in bent])
-    columns = {name: np.array([getattr(cut.row, name) for cut in kept]) for name in names}
+    columns = {name: np.array([getattr(cut.row, name) for cut in there]) for name in names}
     shown = {name: column.astype(object) if column.dtype.kind == "U" else column for name, column in columns.items()}
     write_polygons(folder / FOOTPRINTS, PolygonLayer(footprints, crs, shown), "samples")
 

@@ -329,6 +329,21 @@ def _evaluate_summary(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *(result[name] for name in ("json", "table", "report", "worst", "best") if result[name])]
 
 
+def _mine_hard_negatives_summary(result: Mapping[str, Any]) -> list[str]:
+    lines = [f"{'round':>5}{'negatives':>11}{'errors':>8}{'marked %':>10}{'IoU':>8}{'precision':>11}{'recall':>8}"]
+    for row in result["rounds"]:
+        figures = [f"{'-' if row[name] is None else format(row[name], '.4f')}" for name in ("iou", "precision", "recall")]
+        lines.append(
+            f"{row['round']:>5}{row['negatives']:>11}{row['errors']:>8}{100 * row['marked_share']:>10.3f}"
+            f"{figures[0]:>8}{figures[1]:>11}{figures[2]:>8}"
+        )
+    lines.append(f"stopped: {result['reason_text']}")
+    lines.append(f"best: round {result['best_round']}, IoU {result['iou']:.4f}, {result['best_model']}")
+    if result["negatives"]:
+        lines.append(f"{result['hard_negatives']}: look at what was mined before you trust it, and set use to 0 where it is a rock glacier")
+    return lines
+
+
 def _models_summary(result: Mapping[str, Any]) -> list[str]:
     columns = ("name", "version", "gsd_m", "tile_px", "nir", "licence", "state", "folder")
     rows = [list(columns), *([str(model[column] or "-") for column in columns] for model in result["models"])]
@@ -368,6 +383,7 @@ SUMMARIES = {
     "finish_review": _finish_review_summary,
     "samples": _samples_summary,
     "evaluate": _evaluate_summary,
+    "mine_hard_negatives": _mine_hard_negatives_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,
 }

@@ -27,6 +27,7 @@ from jobs import (
     ImportInventoryJob,
     Job,
     MergeReviewsJob,
+    MineHardNegativesJob,
     ModelsJob,
     PostprocessJob,
     PrepareJob,
@@ -52,6 +53,7 @@ DESIGN = DesignSampleJob("outlines.gpkg", "points.gpkg")
 ESTIMATE = EstimateAreaJob("points.gpkg")
 SAMPLES = SamplesJob("samples", ("stack.tif",), "outlines.gpkg")
 EVALUATE = EvaluateNetworkJob(images="positive", masks="mask", json="evaluation.json")
+MINE = MineHardNegativesJob("samples", "mining", ("stack.tif",), areas="areas.gpkg", outlines="outlines.gpkg")
 START = StartReviewJob("outlines.gpkg", "review.gpkg", manual="manual.gpkg")
 UPDATE = UpdateReviewJob("review.gpkg", "review.gpkg", predicted="outlines.gpkg")
 MERGE = MergeReviewsJob(("ada.gpkg", "bo.gpkg"), "review.gpkg")
@@ -75,6 +77,7 @@ JOBS = (
     FINISH,
     SAMPLES,
     EVALUATE,
+    MINE,
     ModelsJob(),
     DoctorJob(("models",)),
 )
@@ -197,6 +200,20 @@ def test_every_command_has_a_job() -> None:
         (EVALUATE, {"low_snow": 1.5}),
         (EVALUATE, {"device": "gpu"}),
         (EVALUATE, {"batch_size": -1}),
+        (MINE, {"samples": ""}),
+        (MINE, {"output": ""}),
+        (MINE, {"stacks": ()}),
+        (MINE, {"margin": -1.0}),
+        (MINE, {"min_area": -1.0}),
+        (MINE, {"per_round": 0}),
+        (MINE, {"target_iou": 0.0}),
+        (MINE, {"target_iou": 1.01}),
+        (MINE, {"rounds": 0}),
+        (MINE, {"recipe": "blocks"}),
+        (MINE, {"epochs": 0}),
+        (MINE, {"minutes": 0.0}),
+        (MINE, {"device": "gpu"}),
+        (MINE, {"seed": -1}),
         (MERGE, {"sessions": ("ada.gpkg",)}),
         (MERGE, {"sessions": ("ada.gpkg", "./ada.gpkg")}),
         (MERGE, {"same_iou": 0.0}),
@@ -243,6 +260,8 @@ def test_permafrost_classes_are_read_before_the_work() -> None:
         (START, {"output": "manual.gpkg"}),
         (UPDATE, {"output": "outlines.gpkg"}),
         (FALL_LINES, {"output": "dem.tif"}),
+        (MINE, {"output": "samples"}),
+        (MINE, {"samples": "mining/samples"}),
     ],
     ids=str,
 )
