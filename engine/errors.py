@@ -21,7 +21,7 @@ class EngineError(Exception):
 
 
 class Cancelled(EngineError):
-    """The person cancelled; nothing was left under the output's name."""
+    """The person cancelled; unless ``text`` says otherwise, nothing was left under the output's name."""
 
-    def __init__(self) -> None:
-        super().__init__("cancelled", "Cancelled. Nothing was written under the output's name.")
+    def __init__(self, text: str = "Cancelled. Nothing was written under the output's name.") -> None:
+        super().__init__("cancelled", text)

