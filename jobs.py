@@ -43,7 +43,7 @@ TRAINING_STARTS = ("imagenet", "random")
 TRAINING_LOSSES = ("dice", "dice+cross_entropy", "dice+cross_entropy+boundary", "tversky", "tversky+cross_entropy")
 USUAL_NETWORKS = (
     *("dednet-compact", "dednet-hrnet-w18", "dednet-hrnet-w32", "dednet-hrnet-w48", "dednet-resnet50"),
-    *("cdnet-compact", "cdnet-hrnet-w48", "msnet", "deeplabv3plus", "deeplabv3plus-xception71", "unet", "segnet"),
+    *("cdnet-compact", "cdnet-hrnet-w48", "msnet", "deeplabv3plus", "deeplabv3plus-xception71", "unet", "segnet", "random_forest"),
     *("dualpyramid-convnextv2-atto", "dualpyramid-convnextv2-tiny"),
 )
 """Of those that model/networks has, the ones that a list in QGIS offers."""

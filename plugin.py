@@ -20,10 +20,12 @@ MENU = (
     ("assessaccuracy", "designsample", "estimatearea"),
     ("startreview", "updatereview"),
     ("mergereviews", "finishreview"),
-    ("preparetrainingsamples", "evaluatenetwork"),
+    ("preparetrainingsamples", "trainnetwork", "minehardnegatives", "evaluatenetwork", "exportnetwork", "adaptmodel"),
 )
 """Algorithms in the menu, group by group."""
-REVIEW_ICON = str(Path(__file__).resolve().parent / "resources" / "icons" / "review.svg")
+REVIEW_ICON, CURVES_ICON = (
+    str(Path(__file__).resolve().parent / "resources" / "icons" / name) for name in ("review.svg", "trainingcurves.svg")
+)
 
 
 class RockGlacierMapperPlugin:
@@ -36,6 +38,7 @@ class RockGlacierMapperPlugin:
         self._menu: QMenu | None = None
         self._review_action: QAction | None = None
         self._dock: Any = None
+        self._curves: Any = None
 
     def initProcessing(self) -> None:
         """Register the algorithms; all that ``qgis_process`` needs."""
@@ -65,6 +68,7 @@ class RockGlacierMapperPlugin:
         self._add_action(
             tr("Open sample (simulated landscape)"), QgsApplication.getThemeIcon("/mActionAddRasterLayer.svg"), self.open_sample
         )
+        self._add_action(tr("Training curves"), QIcon(CURVES_ICON), self.show_training_curves)
         self._add_action(tr("Set up engine…"), QgsApplication.getThemeIcon("/mActionOptions.svg"), self.set_up_engine)
         self._iface.rasterMenu().addMenu(self._menu)
 
@@ -75,6 +79,10 @@ class RockGlacierMapperPlugin:
             self._iface.removeDockWidget(self._dock)
             self._dock.deleteLater()
             self._dock = None
+        if self._curves is not None:
+            self._curves.close()
+            self._curves.deleteLater()
+            self._curves = None
         if self._review_action is not None:
             self._iface.removeToolBarIcon(self._review_action)
             self._review_action = None
@@ -99,6 +107,14 @@ class RockGlacierMapperPlugin:
                 self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
             self._dock.setToggleVisibilityAction(self._review_action)
         self._dock.setUserVisible(shown)
+
+    def show_training_curves(self) -> None:
+        """Show the window with the curves of the training that was started last, or bring it to the front."""
+        if self._curves is None:
+            from .dialogs.training_curves import TrainingCurves  # noqa: PLC0415
+
+            self._curves = TrainingCurves(self._iface.mainWindow())
+        self._curves.show_training()
 
     def set_up_engine(self) -> None:
         """Show the set-up dialog."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +80,26 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         return type(self)()
 
     def ask_for(
-        self, parameter: QgsProcessingParameterDefinition, help_text: str, advanced: bool = False, decimals: int | None = None
+        self,
+        parameter: QgsProcessingParameterDefinition,
+        help_text: str,
+        advanced: bool = False,
+        decimals: int | None = None,
+        choice: str = "",
     ) -> None:
-        """Declare a parameter with its help; ``decimals`` is how many its widget shows and keeps."""
+        """Declare a parameter with its help; ``decimals`` its widget shows and keeps, ``choice`` is a widget of dialogs/choices.py."""
         parameter.setHelp(help_text)
         if decimals is not None:
             parameter.setMetadata({"widget_wrapper": {"decimals": decimals}})
+        if choice:
+            parameter.setMetadata({"widget_wrapper": {"class": f"{__package__.rpartition('.')[0]}.dialogs.choices.{choice}"}})
         if advanced:
             parameter.setFlags(parameter.flags() | Qgis.ProcessingParameterFlag.Advanced)
         self.addParameter(parameter)
+
+    def first_refusal(self, *checks: Callable[[], tuple[bool, str]]) -> tuple[bool, str]:
+        """The answer of the first check that refuses; the ones after it are not asked."""
+        return next((answer for answer in (check() for check in checks) if not answer[0]), (True, ""))
 
     def run_in_engine(self, job: Job, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """The job's result.
@@ -108,6 +119,15 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         if parameters.get(name) in (None, ""):
             return None
         return self.parameterAsDouble(parameters, name, context)
+
+    def optional_whole_number(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> int | None:
+        """A whole number, or None where it was left empty."""
+        value = self.optional_number(parameters, name, context)
+        return None if value is None else int(value)
+
+    def optional_input(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
+        """The path of a parameter for a file or a folder, None where it was left empty."""
+        return self.parameterAsFile(parameters, name, context) or None
 
     def layer_path(
         self, parameters: Parameters, name: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -148,7 +168,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def optional_layer(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
         """As :meth:`temporary_layer` for an optional output, None where the person does not want it."""
-        return self.temporary_layer(name.lower(), context) if _destination(parameters.get(name), context) else None
+        return self.temporary_layer(name.lower(), context) if destination_text(parameters.get(name), context) else None
 
     def optional_file(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
         """The file of an optional file output (text, HTML, JSON), None where the person does not want it."""
@@ -195,14 +215,14 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def check_geotiff(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> tuple[bool, str]:
         """Whether a raster output is named as what the engine writes."""
-        suffix = Path(_destination(parameters.get(name), context)).suffix.lower()
+        suffix = Path(destination_text(parameters.get(name), context)).suffix.lower()
         if suffix in ("", ".tif", ".tiff"):
             return True, ""
         return False, tr("{}: rasters are written as GeoTIFF; give the file the ending .tif instead of {}.").format(name, suffix)
 
     def check_session(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> tuple[bool, str]:
         """Whether an output is named as a review session."""
-        suffix = Path(_destination(parameters.get(name), context)).suffix.lower()
+        suffix = Path(destination_text(parameters.get(name), context)).suffix.lower()
         if suffix in ("", ".gpkg"):
             return True, ""
         return False, tr("{}: a review session is a GeoPackage; give the file the ending .gpkg instead of {}.").format(name, suffix)
@@ -216,7 +236,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def _check_room(self, path: str, output: Any, context: QgsProcessingContext) -> None:
         """A full disk is noticed before an existing output is replaced by half a new one."""
-        destination = Path(_destination(output, context))
+        destination = Path(destination_text(output, context))
         folder = destination.parent
         if destination.suffix and folder.is_dir() and shutil.disk_usage(folder).free < 2 * Path(path).stat().st_size:
             raise QgsProcessingException(
@@ -229,7 +249,7 @@ def session_filter() -> str:
     return f"{tr('Review session')} (*.gpkg)"
 
 
-def _destination(output: Any, context: QgsProcessingContext) -> str:
+def destination_text(output: Any, context: QgsProcessingContext) -> str:
     """The text in an output's value: a file name, mostly; empty where the person does not want the output."""
     if isinstance(output, QgsProcessingOutputLayerDefinition):
         output = output.sink

@@ -98,6 +98,16 @@ def what_to_do(state: EngineState) -> str:
     ).format(problem, menu_path(), _quoted(ENVIRONMENT_SCRIPT), _quoted(environment_folder()))
 
 
+def why_no_training() -> str:
+    """What a person does before a network can be trained; empty where one can. A chosen interpreter is taken at its word."""
+    if chosen_interpreter() or training_state() is not EngineState.MISSING:
+        return ""
+    return tr(
+        "Training needs more packages (torch and others, about {:g} GB), which are not installed. Open {}, tick “Also what training needs” "
+        "and press {}."
+    ).format(TRAINING_GB, menu_path(), tr("Install") if engine_state() is EngineState.MISSING else tr("Update"))
+
+
 def menu_path() -> str:
     """Where the set-up dialog is found."""
     return tr("Raster > Rock Glacier Mapper > Set up engine…")
@@ -114,6 +124,36 @@ def installed_models() -> dict[str, str]:
                 title = tr("unreadable card")
             found.setdefault(card.parent.name, title)
     return found
+
+
+def named_models() -> dict[str, str]:
+    """Name -> name and title of the same, for lists."""
+    return {name: f"{name}: {title}" if title else name for name, title in installed_models().items()}
+
+
+def model_folder(model: str) -> Path:
+    """The folder of a model by name, the person's before a bundled one; what is no name of one is the path of a folder."""
+    folders = (parent / model for parent in (models_folder(), BUNDLED_MODELS))
+    return next((folder for folder in folders if (folder / "model.json").is_file()), Path(model))
+
+
+def why_no_name(name: str) -> str:
+    """Why a new model in the person's folder cannot be called so, in words; empty when it can."""
+    if not name or name != Path(name).name or name.startswith(".") or set(name) & set('<>:"/\\|?*'):
+        return tr("“{}” can be no name of a model. Take letters, digits, - and _.").format(name)
+    if name in installed_models() or (models_folder() / name).exists():
+        return tr("There is a model {} already. Give the new one another name.").format(name)
+    return ""
+
+
+def free_name(name: str) -> str:
+    """A name for a new model that none has: this one, or it with a number."""
+    return next(one for one in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if not why_no_name(one))
+
+
+def name_for_adapted(model: str) -> str:
+    """What a model made from another one is called by itself; ``model`` is empty for the bundled one."""
+    return free_name((Path(model).name or min(card.parent.name for card in BUNDLED_MODELS.glob("*/model.json"))) + "-adapted")
 
 
 def _quoted(path: Path) -> str:

@@ -21,6 +21,7 @@ SLICE_MS = 100
 GRACE_MS, TERMINATE_MS = 5000, 2000
 """How long the engine may take to cancel by itself, and after that to end when asked to."""
 COUNTS = re.compile(r"\d+")
+EPOCH = re.compile(r"Epoch \d+")
 LAST_WORDS = 15
 """Lines of the engine's log that an unexpected end is reported with."""
 
@@ -100,7 +101,8 @@ class Conversation:
         kind, text = message["type"], str(message.get("text", ""))
         if kind == "progress":
             self._feedback.setProgress(float(message.get("percent", 0)))
-            doing = COUNTS.sub("", text)  # "tile 7 of 90" once, not 90 lines of the log
+            epoch = EPOCH.match(text)  # a line of the log for each, but "tile 7 of 90" once, not 90 lines
+            doing = epoch[0] if epoch else COUNTS.sub("", text)
             if doing and doing != self._doing:
                 self._doing = doing
                 self._feedback.setProgressText(text)

@@ -127,7 +127,7 @@ class EvaluateNetwork(ModelAlgorithm, ChipsAlgorithm):
         folders = {"samples": self.SAMPLES, "images": self.IMAGES, "masks": self.MASKS, "negatives": self.NEGATIVE_IMAGES}
         job = EvaluateNetworkJob(
             **self.model_of_job(parameters, context),
-            **{field: self.parameterAsFile(parameters, name, context) or None for field, name in folders.items()},
+            **{field: self.optional_input(parameters, name, context) for field, name in folders.items()},
             split=self.parameterAsEnumString(parameters, self.SPLIT, context),
             low_snow=self.parameterAsDouble(parameters, self.LOW_SNOW, context),
             **{name.lower(): path for name, path in files.items()},

@@ -26,18 +26,22 @@ class ModelAlgorithm(EngineAlgorithm):
 
     def ask_for_model(self) -> None:
         """Declare MODEL."""
-        model = QgsProcessingParameterString(self.MODEL, tr("Model"), "", optional=True)
-        model.setMetadata({"widget_wrapper": {"class": f"{__package__.rpartition('.')[0]}.dialogs.model_choice.ModelChoice"}})
-        self.ask_for(model, tr("Name of an installed model, or a model folder (model.onnx and model.json). Empty: the bundled model."))
+        self.ask_for(
+            QgsProcessingParameterString(self.MODEL, tr("Model"), "", optional=True),
+            tr("Name of an installed model, or a model folder (model.onnx and model.json). Empty: the bundled model."),
+            choice="ModelChoice",
+        )
 
-    def ask_for_threshold(self) -> None:
-        """Declare THRESHOLD."""
+    def ask_for_threshold(self, when_empty: str = "") -> None:
+        """Declare THRESHOLD; ``when_empty`` says which it is then, that of the model's card where nothing is said."""
         decimal = Qgis.ProcessingNumberParameterType.Double
         self.ask_for(
             QgsProcessingParameterNumber(
                 self.THRESHOLD, tr("Probability threshold"), decimal, None, optional=True, minValue=0.0, maxValue=1.0
             ),
-            tr("A pixel of at least this probability (between 0 and 1) is rock glacier. Empty: the threshold of the model's card."),
+            tr("A pixel of at least this probability (between 0 and 1) is rock glacier.")
+            + " "
+            + (when_empty or tr("Empty: the threshold of the model's card.")),
             decimals=3,
         )
 
@@ -57,11 +61,18 @@ class ModelAlgorithm(EngineAlgorithm):
             advanced=True,
         )
 
-    def check_model(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
-        """Whether there is such a model, and the threshold is one."""
+    def check_threshold(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
+        """Whether the threshold is one."""
         threshold = self.optional_number(parameters, self.THRESHOLD, context)
         if threshold is not None and not 0 < threshold < 1:
             return False, tr("THRESHOLD is {:g}; a probability threshold lies between 0 and 1.").format(threshold)
+        return True, ""
+
+    def check_model(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
+        """Whether there is such a model, and the threshold is one."""
+        fine, message = self.check_threshold(parameters, context)
+        if not fine:
+            return fine, message
         model = self.parameterAsString(parameters, self.MODEL, context)
         models = installed_models()
         if model and model not in models and not (Path(model) / "model.json").is_file():

@@ -199,7 +199,6 @@ class PrepareTrainingSamples(ChipsAlgorithm):
 
     def processAlgorithm(self, parameters: Parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run the job and hand its outputs over."""
-        size = self.optional_number(parameters, self.SIZE, context)
         sheet = self.optional_file(parameters, self.CONTACT_SHEET, context)
         negatives, layer = self._negatives
         job = SamplesJob(
@@ -207,13 +206,13 @@ class PrepareTrainingSamples(ChipsAlgorithm):
             stacks=self._stacks,
             outlines=self._outlines[0],
             outlines_layer=self._outlines[1],
-            negatives=negatives or self._folder(parameters, self.NEGATIVE_IMAGES, context),
+            negatives=negatives or self.optional_input(parameters, self.NEGATIVE_IMAGES, context),
             negatives_layer=layer,
-            images=self._folder(parameters, self.IMAGES, context),
-            masks=self._folder(parameters, self.MASKS, context),
+            images=self.optional_input(parameters, self.IMAGES, context),
+            masks=self.optional_input(parameters, self.MASKS, context),
             recipe=self.parameterAsEnumString(parameters, self.RECIPE, context),
             resolution=self.optional_number(parameters, self.RESOLUTION, context),
-            size=None if size is None else int(size),
+            size=self.optional_whole_number(parameters, self.SIZE, context),
             validation_share=self.optional_number(parameters, self.VALIDATION_SHARE, context),
             background=self.optional_number(parameters, self.BACKGROUND, context),
             contact_sheet=sheet,
@@ -228,6 +227,3 @@ class PrepareTrainingSamples(ChipsAlgorithm):
             outputs[self.FOOTPRINTS] = self.layer_to_output(str(footprints), parameters, self.FOOTPRINTS, context)
             self.style(context, outputs[self.FOOTPRINTS], TRAINING_SAMPLES)
         return {**outputs, **{name: result[name.lower()] for name in self.COUNTS}}
-
-    def _folder(self, parameters: Parameters, name: str, context: QgsProcessingContext) -> str | None:
-        return self.parameterAsFile(parameters, name, context) or None

@@ -7,6 +7,7 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .adapt_model import AdaptModel
 from .add_attributes import AddAttributes
 from .assess_accuracy import AssessAccuracy
 from .chain import CHAIN_FILE, RockGlacierChain
@@ -16,15 +17,18 @@ from .detect_rock_glaciers import DetectRockGlaciers
 from .estimate_area import EstimateArea
 from .evaluate_network import EvaluateNetwork
 from .export_inventory import ExportInventory
+from .export_network import ExportNetwork
 from .fall_lines import FallLines
 from .finish_review import FinishReview
 from .import_inventory import ImportInventory
 from .merge_reviews import MergeReviews
+from .mine_hard_negatives import MineHardNegatives
 from .postprocess_polygons import PostprocessPolygons
 from .prepare_spectral_stack import PrepareSpectralStack
 from .prepare_training_samples import PrepareTrainingSamples
 from .split_outlines import SplitOutlines
 from .start_review import StartReview
+from .train_network import TrainNetwork
 from .translation import tr
 from .update_review import UpdateReview
 
@@ -74,7 +78,11 @@ class RockGlacierProvider(QgsProcessingProvider):
             MergeReviews,
             FinishReview,
             PrepareTrainingSamples,
+            TrainNetwork,
+            MineHardNegatives,
             EvaluateNetwork,
+            ExportNetwork,
+            AdaptModel,
         ):
             self.addAlgorithm(algorithm())
         # A model knows its outputs by looking its steps up in the registry, which holds this provider only once it is added.

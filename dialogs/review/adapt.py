@@ -7,35 +7,37 @@ from typing import Callable
 
 from qgis.core import Qgis
 from qgis.gui import QgsMapLayerComboBox
-from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QDoubleSpinBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
-from ...jobs import JOB_TYPES, UpdateReviewJob
+from ...jobs import AdaptJob, UpdateReviewJob
+from ...processing_provider.engine_home import name_for_adapted, named_models, why_no_name, why_no_training
+from ...processing_provider.layers import why_unreadable
 from ...processing_provider.translation import tr
+from .adaptation import Order, detected_with, not_visited
 from .inputs import is_stack, raster_file, show_layer, vector_file
 from .session import Review, ReviewError
 from .training_dialog import examples
 
-COMMAND = "adapt"
-"""Of the engine, which trains a model of a person's own from few outlines."""
 FEWEST_EXAMPLES = 3
 """Outlines of rock glaciers from which an adaptation is worth trying."""
+MINUTES, MOST_MINUTES = AdaptJob().minutes, 600.0
 
 
 def missing(review: Review) -> list[str]:
     """What an adaptation lacks, in words; empty when it can run."""
     kept, _rejected = examples(review)
-    lacks = []
-    if COMMAND not in JOB_TYPES:
-        lacks.append(tr("This version's engine cannot train: the command that adapts a model to your outlines is not in it."))
+    lacks = [why_no_training()]
     if kept < FEWEST_EXAMPLES:
         lacks.append(tr("Accept, edit or add at least {} outlines; the session has {}.").format(FEWEST_EXAMPLES, kept))
     if review.imagery is None or not is_stack(review.imagery):
         lacks.append(tr("The session's imagery is no spectral stack (Raster > Rock Glacier Mapper > Prepare spectral stack)."))
-    return lacks
+    else:
+        lacks.append(why_unreadable(review.imagery))
+    return [text for text in lacks if text]
 
 
 class AdaptDialog(QDialog):
-    """Says what an adaptation would do, what it lacks, and what can be done now."""
+    """Says what an adaptation does and what it lacks, asks for the model, and offers what else can be done."""
 
     def __init__(
         self, review: Review, make_training_data: Callable[[], None], take_in_detection: Callable[[], None], parent: QWidget | None = None
@@ -44,31 +46,68 @@ class AdaptDialog(QDialog):
         review.closed.connect(self.reject)
         self.setWindowTitle(tr("Adapt"))
         kept, rejected = examples(review)
-        explanation = QLabel(
-            tr(
-                "Adapting trains a model of your own from this session's outlines, detects again in the tiles that are not visited yet, "
-                "and brings the queue up to date. No decision is changed."
-            )
+        tiles = review.tiles.featureCount()
+        explanation = tr(
+            "Adapting trains a model of your own from this session's outlines, detects again in the tiles that are not visited yet, "
+            "and brings the queue up to date. No decision is changed, the model that it starts from stays, and you can go on meanwhile."
         )
-        have = QLabel(tr("Examples so far: {} outlines of rock glaciers, {} rejected ones.").format(kept, rejected))
-        self.lacks = QLabel("<ul>" + "".join(f"<li>{text}</li>" for text in missing(review)) + "</ul>")
-        now = QLabel(
-            tr(
-                "What can be done now: make training data of the session and train elsewhere; then detect with the new model and take the "
-                "new detection into this session."
-            )
+        have = tr("Examples so far: {} outlines of rock glaciers, {} rejected ones. {} of {} tiles are not visited yet.").format(
+            kept, rejected, not_visited(review).featureCount(), tiles
         )
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        lacks = missing(review)
+        self.lacks = QLabel("<ul>" + "".join(f"<li>{text}</li>" for text in lacks) + "</ul>")
+        self.lacks.setVisible(bool(lacks))
+        self._problem = QLabel()
+        self.model, self.minutes, self.name = QComboBox(), QDoubleSpinBox(), QLineEdit()
+        self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        for name, text in {"": tr("Bundled model"), **named_models()}.items():
+            self.model.addItem(text, name)
+        self.model.setCurrentIndex(max(0, self.model.findData(detected_with(review))))
+        self.minutes.setRange(0.5, MOST_MINUTES)
+        self.minutes.setDecimals(1)
+        self.minutes.setValue(MINUTES)
+        form = QFormLayout()
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow(tr("Start from"), self.model)
+        form.addRow(tr("Minutes at most"), self.minutes)
+        form.addRow(tr("Name of the new model"), self.name)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.run_button = buttons.addButton(tr("Adapt"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.run_button.setDefault(True)
+        buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         for text, do in ((tr("Make training data…"), make_training_data), (tr("Take in a new detection…"), take_in_detection)):
             button = buttons.addButton(text, QDialogButtonBox.ButtonRole.ActionRole)
-            button.clicked.connect(self.accept)
+            button.clicked.connect(self.reject)
             button.clicked.connect(do)
         layout = QVBoxLayout(self)
-        for label in (explanation, have, self.lacks, now):
+        for label in (QLabel(explanation), QLabel(have), self.lacks):
             label.setWordWrap(True)
             layout.addWidget(label)
+        layout.addLayout(form)
+        layout.addWidget(self._problem)
+        self._problem.setWordWrap(True)
         layout.addWidget(buttons)
+        self._can_run = not lacks
+        self.model.currentIndexChanged.connect(self._suggest)
+        self.name.textChanged.connect(self._judge)
+        self._suggest()
+
+    def order(self) -> Order:
+        """What was asked for."""
+        return Order(self.model.currentData(), self.minutes.value(), self.name.text().strip())
+
+    def _suggest(self, *_: object) -> None:
+        """A name by the model that is chosen, unless the person gave one."""
+        if not self.name.isModified():
+            self.name.setText(name_for_adapted(self.model.currentData()))
+
+    def _judge(self, *_: object) -> None:
+        problem = why_no_name(self.name.text().strip())
+        self._problem.setText(problem)
+        self._problem.setVisible(bool(problem))
+        self.run_button.setEnabled(self._can_run and not problem)
 
 
 class TakeInDialog(QDialog):

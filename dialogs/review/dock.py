@@ -28,6 +28,7 @@ from ...jobs import Job, MergeReviewsJob, UpdateReviewJob
 from ...processing_provider.translation import tr
 from .actions import Actions
 from .adapt import AdaptDialog, TakeInDialog
+from .adaptation import Adaptation
 from .finish_dialog import FinishDialog
 from .help_page import show_help
 from .job_bar import JobBar
@@ -140,8 +141,12 @@ class ReviewDock(QgsDockWidget):
         self._show_dialog(TrainingDialog(self.review, self))
 
     def adapt(self) -> None:
-        """Say what learning from the session takes."""
-        self._show_dialog(AdaptDialog(self.review, self.training_data, self.take_in, self))
+        """Ask for the model to start from, and learn from the session."""
+        if self.learning.is_busy:
+            raise ReviewError(tr("A model is being adapted already. Wait for it, or cancel it below the session's name."))
+        dialog = AdaptDialog(self.review, self.training_data, self.take_in, self)
+        dialog.accepted.connect(lambda: self._adapt(dialog))
+        self._show_dialog(dialog)
 
     def take_in(self) -> None:
         """Ask for a new detection and take it into the session."""
@@ -186,6 +191,25 @@ class ReviewDock(QgsDockWidget):
         except ReviewError as error:
             self.say(str(error), Qgis.MessageLevel.Warning)
 
+    def _adapt(self, dialog: AdaptDialog) -> None:
+        """In the background, while the session is open."""
+        adaptation = Adaptation(self.review, dialog.order(), self.learning, self.page)
+        adaptation.said.connect(self.say)
+        adaptation.got_worse.connect(lambda why: self._say_with_button(why, tr("Detect anyway"), adaptation.detect))
+        adaptation.detected.connect(self._take_in_adapted)
+        try:
+            adaptation.start()
+        except ReviewError as error:
+            self.say(str(error), Qgis.MessageLevel.Warning)
+
+    def _take_in_adapted(self, job: UpdateReviewJob) -> None:
+        """At once, unless something is half drawn."""
+        take_in = partial(self._work, tr("Taking in the new detection"), job)
+        if self.page.is_at_rest:
+            take_in()
+        else:
+            self._say_with_button(tr("The adapted model has detected anew."), tr("Take it in"), take_in)
+
     def _take_in(self, dialog: TakeInDialog) -> None:
         try:
             job, told = dialog.job()
@@ -198,6 +222,9 @@ class ReviewDock(QgsDockWidget):
 
     def _work(self, description: str, job: Job, then_open: Path | None = None) -> None:
         """Run a job on the saved and closed session, and open it again, or the one that the job wrote, whatever comes of it."""
+        if self.learning.is_busy:
+            self.say(tr("A model is being adapted to this session. Wait for it, or cancel it first."), Qgis.MessageLevel.Warning)
+            return
         path = self.review.path
         self.close_session()
         if self.review is not None:
@@ -276,6 +303,7 @@ class ReviewDock(QgsDockWidget):
         """The page goes with its session, whoever closed it."""
         page, self.page, self.review = self.page, None, None
         self._withdraw_offers()
+        self.learning.cancel()
         if page is not None:
             page.release()
             self._room.removeWidget(page)
@@ -302,6 +330,8 @@ class ReviewDock(QgsDockWidget):
         self._room = QVBoxLayout(self._session)
         self._room.setContentsMargins(4, 4, 4, 4)
         self._room.addLayout(header)
+        self.learning = JobBar()
+        self._room.addWidget(self.learning)
         self._busy = QWidget()
         self.bar = JobBar()
         waiting = QLabel(tr("The session is saved and closed meanwhile; it opens again by itself."))

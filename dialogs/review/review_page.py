@@ -129,6 +129,11 @@ class ReviewPage(QWidget):
         self._actions.check(("compare", "second_view", "profile"))
         self._actions.enable(())
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no tool of the review is on: nothing is half drawn."""
+        return not self._using
+
     def set_awake(self, awake: bool) -> None:
         """While the dock is put away no tool is on and no key does anything."""
         if not awake:

@@ -9,6 +9,7 @@ import processing
 import pytest
 from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsProject, QgsVectorLayer
 from qgis.gui import QgsGui
+from qgis.PyQt.QtWidgets import QDialog
 
 from tests.plugin.interface import Interface
 
@@ -32,6 +33,10 @@ ALGORITHMS = {
     "updatereview",
     "preparetrainingsamples",
     "evaluatenetwork",
+    "trainnetwork",
+    "minehardnegatives",
+    "exportnetwork",
+    "adaptmodel",
 }
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,9 +86,14 @@ def test_load_unload_and_reload_leave_nothing_behind(package, interface):
             "Merge reviews…",
             "Finish review…",
             "Prepare training samples…",
+            "Train network…",
+            "Mine hard negatives…",
             "Evaluate network…",
+            "Export network…",
+            "Adapt model to your area…",
             "Rock Glacier Review",
             "Open sample (simulated landscape)",
+            "Training curves",
             "Set up engine…",
         ]
         assert registered() is not None
@@ -121,6 +131,20 @@ def test_the_review_is_shown_and_hidden_and_goes_with_the_plugin(package, interf
     plugin.unload()
     assert interface.docks == []
     assert not any(action.objectName().startswith("rockGlacierReview") for action in QgsGui.shortcutsManager().listActions())
+
+
+def test_the_curves_are_one_window_that_goes_with_the_plugin(package, interface):
+    plugin = package.classFactory(interface)
+    plugin.initGui()
+    (action,) = [action for action in plugin._menu.actions() if action.text() == "Training curves"]
+    action.trigger()
+    (window,) = interface.mainWindow().findChildren(QDialog)
+    assert window.isVisible() and not window.isModal()
+    window.close()
+    action.trigger()
+    assert interface.mainWindow().findChildren(QDialog) == [window] and window.isVisible()
+    plugin.unload()
+    assert not window.isVisible()
 
 
 def test_the_menu_opens_the_algorithms_by_id(package, interface, monkeypatch):
