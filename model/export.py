@@ -9,17 +9,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnx_ir
 import torch
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx_ir.passes import Sequential, common
+from onnxscript import optimizer
 from torch import Tensor, nn
 
 from engine.card import CARD_FORMAT, ModelCard, read_card
 from engine.outputs import whole_file
+from model.batch_norms import folded
 from model.networks import Network, RandomForest
-from model.networks.network import parameter_count
+from model.networks.network import STATISTICS, parameter_count
 
 OPSET = 18
 """onnxruntime's CUDA provider resizes on the processor from opset 19 on in many releases."""
+PREFIX = "network."
+"""Of the names that the network's state has in a file."""
+STORAGES = {
+    "fp16": "weights stand in the file in 16 bits and are brought to float32 when it is loaded; the arithmetic is that of float32",
+    "int8": "weights stand in the file in 8 bits, with a scale for each output channel, and are brought to float32 when it is loaded; the "
+    "arithmetic is that of float32",
+}
+SMALLEST_SHORTENED = 1024
+"""Numbers from which on a weight is worth storing in fewer bits."""
 
 
 class ProbabilityNetwork(nn.Module):
@@ -30,27 +45,36 @@ class ProbabilityNetwork(nn.Module):
         self.network, self.temperature = network, temperature
 
     def forward(self, stack: Tensor) -> Tensor:
-        return torch.sigmoid(self.network(stack) / self.temperature)
+        return torch.sigmoid(self.network(stack).float() / self.temperature)
 
 
-def export_onnx(network: Network, path: Path, metadata: Mapping[str, str], tile: int = 128, temperature: float = 1.0) -> None:
-    """Write a network as one ONNX file of opset 18: input ``stack``, output ``probability``, any batch, rows and columns.
+def onnx_model(network: Network, tile: int = 128, temperature: float = 1.0) -> ModelProto:
+    """A network as ONNX of opset 18: input ``stack``, output ``probability``, any batch, rows and columns.
+
+    The network's state stands in it under its own names, behind ``network.``, batch norms as they are: onnxruntime folds them into
+    the convolutions when it loads the file, and :mod:`model.model_folder` gets a network back that can be trained on.
 
     Parameters
     ----------
     network : stack (N, bands, rows, cols) -> logit (N, 1, rows, cols)
-    metadata : key and value texts for the file's ``metadata_props``
     tile : side of the example that is traced, in pixels
     temperature : by which the logit is divided, see :mod:`model.calibration`
     """
-    model = network.onnx_model(temperature) if isinstance(network, RandomForest) else traced(network, tile, temperature)
-    onnx.helper.set_model_props(model, dict(metadata))
-    onnx.checker.check_model(model, full_check=True)
-    with whole_file(path) as new:
-        new.write_bytes(model.SerializeToString(deterministic=True))
+    return network.onnx_model(temperature) if isinstance(network, RandomForest) else traced(network, tile, temperature)
 
 
-def traced(network: Network, tile: int, temperature: float) -> onnx.ModelProto:
+def half_precision(network: Network) -> Network:
+    """A copy that computes in float16 after the normalisation, which stays in float32: holes and wide ranges end there.
+
+    Batch norms are folded into the convolutions before anything is rounded.
+    """
+    network = folded(network).half()
+    network.normalise.float()
+    network.normalise.register_forward_hook(lambda _module, _inputs, normalised: normalised.half())
+    return network
+
+
+def traced(network: Network, tile: int, temperature: float) -> ModelProto:
     """The graph of a network as torch writes it, with named dimensions and nothing that only a debugger reads."""
     bands = len(network.bands)
     example = torch.rand(2, bands, tile, tile)
@@ -65,9 +89,10 @@ def traced(network: Network, tile: int, temperature: float) -> onnx.ModelProto:
         output_names=["probability"],
         dynamic_shapes=dynamic,
         verbose=False,
+        optimize=False,  # it would fold batch norms into convolutions and merge equal values: the state could not be read back
     )
     assert program is not None
-    model: onnx.ModelProto = program.model_proto
+    model: ModelProto = onnx_ir.serde.serialize_model(_tidied(program.model))
     for value, channels in ((model.graph.input[0], bands), (model.graph.output[0], 1)):
         for dimension, size in zip(value.type.tensor_type.shape.dim, ("batch", channels, "rows", "columns"), strict=True):
             dimension.Clear()
@@ -80,6 +105,61 @@ def traced(network: Network, tile: int, temperature: float) -> onnx.ModelProto:
         node.ClearField("doc_string")
         del node.metadata_props[:]
     return model
+
+
+def _tidied(model: onnx_ir.Model) -> onnx_ir.Model:
+    """Without what torch's way of writing adds: functions, constants to compute, nodes that do nothing."""
+    common.InlinePass()(model)
+    optimizer.fold_constants_ir(model, onnx_shape_inference=True, should_fold=_touches_no_state)
+    tidying = Sequential(
+        common.IdentityEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedOpsetsPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.CommonSubexpressionEliminationPass(),
+        common.OutputFixPass(),
+        common.NameFixPass(),
+    )
+    return tidying(model).model
+
+
+def _touches_no_state(node: onnx_ir.Node) -> bool | None:
+    return False if any(value is not None and (value.name or "").startswith(PREFIX) for value in node.inputs) else None
+
+
+def shortened(model: ModelProto, storage: str) -> ModelProto:
+    """The same model with its weights in fewer bits, and nodes behind them that onnxruntime computes once, when it loads the file.
+
+    (It does not do so with ``DequantizeLinear``, which it keeps for arithmetic in 8 bits: twice the time of a tile.)
+
+    Parameters
+    ----------
+    storage : one of ``STORAGES``
+    """
+    kept: list[TensorProto] = []
+    nodes = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if not tensor.name.startswith(PREFIX) or values.dtype != np.float32 or values.ndim < 2 or values.size < SMALLEST_SHORTENED:
+            kept.append(tensor)
+            continue
+        stored, whole = f"{tensor.name}.{storage}", tensor.name
+        if storage == "int8":
+            highest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
+            scale = np.where(highest > 0, highest / 127, 1).astype(np.float32)
+            kept += [
+                numpy_helper.from_array(np.rint(values / scale).astype(np.int8), stored),
+                numpy_helper.from_array(scale, f"{tensor.name}.scale"),
+            ]
+            whole = f"{tensor.name}.steps"
+            nodes.append(helper.make_node("Mul", [whole, f"{tensor.name}.scale"], [tensor.name]))
+        else:
+            kept.append(numpy_helper.from_array(values.astype(np.float16), stored))
+        nodes.append(helper.make_node("Cast", [stored], [whole], to=TensorProto.FLOAT))
+    graph = helper.make_graph(
+        [*sorted(nodes, key=lambda node: node.op_type), *model.graph.node], model.graph.name, model.graph.input, model.graph.output, kept
+    )
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
 def write_model_folder(
@@ -97,6 +177,9 @@ def write_model_folder(
     network_name: str,
     about: Mapping[str, Any],
     temperature: float = 1.0,
+    storage: str = "fp32",
+    precision: str = "fp32",
+    model: ModelProto | None = None,
 ) -> ModelCard:
     """Export a network and write its card beside it; the folder's name is the model's.
 
@@ -107,8 +190,12 @@ def write_model_folder(
     nir : ``required`` or ``optional``
     temperature : of :func:`model.calibration.fit_temperature`; 1 for a network that is not calibrated
     about : what a person wants to know: training data, command, scores, limits; kept in the card as it is
+    storage : of the weights in the file: ``fp32``, or one of ``STORAGES``, which make the file smaller and change nothing else
+    precision, model : what it computes in, and the graph that does; None = that of :func:`onnx_model`, in ``fp32``
     """
     folder.mkdir(parents=True, exist_ok=True)
+    model = onnx_model(network, tile_px, temperature) if model is None else model
+    model = model if storage == "fp32" else shortened(model, storage)
     properties = {
         "bands": ",".join(network.bands),
         "gsd_m": f"{gsd_m:g}",
@@ -116,7 +203,10 @@ def write_model_folder(
         "overlap": f"{overlap:g}",
         "threshold": f"{threshold:g}",
     }
-    export_onnx(network, folder / "model.onnx", properties, tile_px, temperature)
+    helper.set_model_props(model, properties)
+    onnx.checker.check_model(model, full_check=True)
+    with whole_file(folder / "model.onnx") as path:
+        path.write_bytes(model.SerializeToString(deterministic=True))
     normalise = network.normalise
     document = {
         "format": CARD_FORMAT,
@@ -132,21 +222,26 @@ def write_model_folder(
         "threshold": threshold,
         "classes": ["background", "rock glacier"],
         "sha256": sha256(folder / "model.onnx"),
+        "size_mb": round((folder / "model.onnx").stat().st_size / 1e6, 3),
         "opset": OPSET,
+        "precision": precision,
+        **({"storage": {"kind": storage, "what": STORAGES[storage]}} if storage != "fp32" else {}),
         "network": {"name": network_name, "parameters": parameter_count(network), "options": asdict(network.options)},
         "normalisation": {
             "kind": normalise.kind,
-            **{
-                name: dict(zip(network.bands, [round(value, 5) for value in getattr(normalise, name).flatten().tolist()], strict=True))
-                for name in ("minimum", "maximum", "mean")
-            },
+            **{name: dict(zip(network.bands, _as_written(getattr(normalise, name)), strict=True)) for name in STATISTICS},
         },
-        **({"calibration": {"kind": "temperature, inside the network", "temperature": round(temperature, 4)}} if temperature != 1 else {}),
+        **({"calibration": {"kind": "temperature, inside the network", "temperature": temperature}} if temperature != 1 else {}),
         **about,
     }
     with whole_file(folder / "model.json") as path:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return read_card(folder)
+
+
+def _as_written(values: Tensor) -> list[float]:
+    """float32 as the shortest decimals that give them back."""
+    return [float(str(value)) for value in values.flatten().numpy()]
 
 
 def sha256(path: Path) -> str:

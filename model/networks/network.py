@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
@@ -32,6 +32,9 @@ class BandStatistics:
         return BandStatistics(*(tuple(values[i] for i in places) for values in (self.minimum, self.maximum, self.mean)))
 
 
+STATISTICS = tuple(field.name for field in fields(BandStatistics))
+
+
 class MinMaxNormalisation(nn.Module):
     """Min-max of the training samples (section 3.3.1), in float32; what was not observed becomes the samples' mean.
 
@@ -46,7 +49,7 @@ class MinMaxNormalisation(nn.Module):
 
     def __init__(self, statistics: BandStatistics) -> None:
         super().__init__()
-        for name in ("minimum", "maximum", "mean"):
+        for name in STATISTICS:
             self.register_buffer(name, torch.tensor(getattr(statistics, name), dtype=torch.float32).reshape(1, -1, 1, 1))
 
     def forward(self, stack: Tensor) -> Tensor:

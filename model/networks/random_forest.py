@@ -106,7 +106,7 @@ class RandomForest(Network):
         forest = RandomForestClassifier(
             options.trees, min_samples_leaf=options.smallest_leaf, max_features="sqrt", n_jobs=-1, random_state=seed
         )
-        self._load(_whole_graph(forest.fit(features, labels), self.normalise.mean.flatten().numpy()).SerializeToString())
+        self.take_onnx_model(_whole_graph(forest.fit(features, labels), self.normalise.mean.flatten().numpy()))
 
     def onnx_model(self, temperature: float = 1.0) -> onnx.ModelProto:
         """The fitted forest as the engine runs it: input ``stack`` (N, bands, rows, cols), output ``probability`` (N, 1, rows, cols).
@@ -126,6 +126,13 @@ class RandomForest(Network):
         (place,) = (tensor for tensor in model.graph.initializer if tensor.name == "temperature")
         place.CopyFrom(onnx.numpy_helper.from_array(np.asarray(temperature, np.float32), "temperature"))
         return model
+
+    def take_onnx_model(self, model: onnx.ModelProto) -> None:
+        """Become the forest that :meth:`onnx_model` gave, with any temperature and any metadata."""
+        self._graph = model.SerializeToString()
+        plain = self.onnx_model()
+        del plain.metadata_props[:]
+        self._load(plain.SerializeToString())
 
     def forward(self, stack: Tensor) -> Tensor:
         if self._session is None:

@@ -13,7 +13,8 @@ from engine.inference import open_network
 from engine.reporting import SilentReporter
 from model.export import write_model_folder
 from model.losses import LOSSES
-from model.networks import BandStatistics, Network, create_network, network_bands
+from model.model_folder import read_model_folder
+from model.networks import NETWORKS, BandStatistics, Network, create_network, network_bands
 
 
 def statistics(bands: int) -> BandStatistics:
@@ -68,6 +69,15 @@ def settled(network: Network) -> Network:
 
 
 def exported(network: Network, folder: Path, **values: object) -> ModelCard:
+    """The model folder, read by the engine. The network comes back from it as it was."""
+    card = write(network, folder, **values)
+    back = read_model_folder(folder).network
+    assert back.options == network.options
+    assert different(network, back) == []
+    return card
+
+
+def write(network: Network, folder: Path, **values: object) -> ModelCard:
     """The model folder, read by the engine."""
     return write_model_folder(
         folder,
@@ -80,10 +90,17 @@ def exported(network: Network, folder: Path, **values: object) -> ModelCard:
         threshold=0.5,
         nir="optional",
         licence="GPL-2.0-or-later",
-        network_name="test",
+        network_name=next(name for name, (family, _) in NETWORKS.items() if family is type(network)),
         about={},
         **values,
     )
+
+
+def different(one: Network, other: Network) -> list[str]:
+    """Names of the values that differ in two networks' states, the counts of batches apart."""
+    state, back = one.state_dict(), other.state_dict()
+    assert state.keys() == back.keys()
+    return [name for name in state if not name.endswith("num_batches_tracked") and not torch.equal(state[name], back[name])]
 
 
 def disagreement(network: Network, card: ModelCard, temperature: float = 1.0) -> float:

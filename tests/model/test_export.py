@@ -13,7 +13,7 @@ from torch import nn
 
 from engine.card import find_model
 from engine.errors import EngineError
-from model.export import export_onnx, write_model_folder
+from model.export import onnx_model, write_model_folder
 from model.networks import BandStatistics, DEDNet, create_network
 
 STATISTICS = BandStatistics((0.0, 0.01, 0.02, 0.03, -1.0, -0.9), (0.9, 0.95, 1.0, 1.1, 1.0, 0.9), (0.2, 0.2, 0.2, 0.3, 0.1, 0.1))
@@ -35,7 +35,7 @@ def network() -> DEDNet:
 @pytest.fixture(scope="module")
 def session(network: DEDNet, tmp_path_factory: pytest.TempPathFactory) -> onnxruntime.InferenceSession:
     path = tmp_path_factory.mktemp("export") / "model.onnx"
-    export_onnx(network, path, {"bands": "red,green,blue,nir,evi,savi", "gsd_m": "10"})
+    onnx.save(onnx_model(network), path)
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
@@ -79,7 +79,6 @@ def test_file_is_self_contained_and_says_what_it_takes(session) -> None:
     assert not any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
     assert [(value.name, value.shape) for value in session.get_inputs()] == [("stack", ["batch", 6, "rows", "columns"])]
     assert [(value.name, value.shape) for value in session.get_outputs()] == [("probability", ["batch", 1, "rows", "columns"])]
-    assert session.get_modelmeta().custom_metadata_map == {"bands": "red,green,blue,nir,evi,savi", "gsd_m": "10"}
 
 
 def write(folder: Path, network: DEDNet, threshold: float = 0.4):
@@ -107,10 +106,14 @@ def test_model_folder_is_what_the_engine_reads(network, tmp_path) -> None:
     assert card.document["limits"] == ["knows nothing"]
     assert card.document["normalisation"]["maximum"]["nir"] == pytest.approx(1.1)
     assert card.document["network"]["options"]["atrous_rates"] == [2, 4, 6]
-    assert (
-        onnxruntime.InferenceSession(card.network, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map["tile_px"]
-        == "64"
-    )
+    assert onnxruntime.InferenceSession(card.network, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map == {
+        "bands": "red,green,blue,nir,evi,savi",
+        "gsd_m": "10",
+        "tile_px": "64",
+        "overlap": "50",
+        "threshold": "0.4",
+    }
+    assert card.document["size_mb"] == pytest.approx(card.network.stat().st_size / 1e6, abs=1e-3)
 
 
 def test_card_out_of_range_is_refused(network, tmp_path) -> None:
