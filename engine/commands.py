@@ -342,7 +342,7 @@ HELP = {
     ("train", "gpus"): "how many GPUs work together; 0: all there are",
     ("train", "minutes"): "at most so much working time",
     ("train", "seed"): "number that everything random starts from",
-    ("train", "workers"): "processes that load samples; 0: the training's own",
+    ("train", "workers"): "processes that load samples; 0: none on the CPU, one for each other core with a GPU",
     ("train", "model"): "the model folder to write at the end",
     ("train", "tensorboard"): "write the curves for TensorBoard, too",
     ("train", "estimate"): "say what memory and time it would take, and train nothing",

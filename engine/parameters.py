@@ -24,10 +24,14 @@ from jobs import (
     PERMAFROST_PRESETS,
     SAMPLE_RECIPES,
     SENSORS,
+    TRAINING_LOSSES,
+    TRAINING_PRECISIONS,
     TRAINING_RECIPES,
+    TRAINING_STARTS,
     AssessJob,
     AttributesJob,
     CompareInventoriesJob,
+    CompareNetworksJob,
     DesignSampleJob,
     DetectJob,
     EstimateAreaJob,
@@ -44,9 +48,12 @@ from jobs import (
     SamplesJob,
     SplitJob,
     StartReviewJob,
+    TrainJob,
     UpdateReviewJob,
 )
 
+SMALLEST_CROP = 32
+"""Pixels that a network sees of a training sample, at least."""
 TYPE_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of texts"}
 
 
@@ -311,6 +318,29 @@ def _check_evaluate(job: EvaluateNetworkJob) -> None:
         _check_ending(picture, (".png",), "pictures are written as")
 
 
+def _check_train(job: TrainJob) -> None:
+    _hold(job, "samples", bool(job.samples), "must name a folder of training samples")
+    _hold(job, "recipe", job.recipe in TRAINING_RECIPES, f"must be one of {', '.join(TRAINING_RECIPES)}")
+    known = f"must be {' or '.join(TRAINING_STARTS)}, or a checkpoint, the folder of a training or a model folder"
+    _hold(job, "start", job.start in TRAINING_STARTS or (bool(job.start) and Path(job.start).exists()), known)
+    for option in job.network_options:
+        _hold(job, "network_options", bool(re.match(r"\s*\w+\s*=", option)), "must be given as NAME=JSON, such as output_stride=16")
+    for name in ("epochs", "batch_size", "accumulate"):
+        _hold(job, name, getattr(job, name) is None or getattr(job, name) >= 1, "must be 1 or more")
+    _hold(job, "crop", job.crop is None or job.crop >= SMALLEST_CROP, f"must be a number of pixels, {SMALLEST_CROP} or more")
+    _hold(job, "learning_rate", job.learning_rate is None or 0 < job.learning_rate <= 1, "must be more than 0 and at most 1")
+    _hold(job, "loss", job.loss is None or job.loss in TRAINING_LOSSES, f"must be one of {', '.join(TRAINING_LOSSES)}")
+    _hold(job, "patience", job.patience is None or job.patience >= 0, "must be a number of epochs, or 0 for no end before the last")
+    _hold(job, "precision", job.precision in TRAINING_PRECISIONS, f"must be one of {', '.join(TRAINING_PRECISIONS)}")
+    _hold(job, "device", job.device in DEVICES, f"must be one of {', '.join(DEVICES)}")
+    _hold(job, "gpus", job.gpus >= 0, "must be a number of GPUs, or 0 for all there are")
+    _hold(job, "minutes", job.minutes is None or job.minutes > 0, "must be more than 0")
+    _hold(job, "seed", job.seed >= 0, "must be a whole number of 0 or more")
+    _hold(job, "workers", job.workers >= 0, "must be a number of processes, or 0 to let the training choose")
+    start = None if job.start in TRAINING_STARTS else job.start
+    _check_files(job.samples, {"output": job.output, "model": job.model}, start)
+
+
 def _check_mine_hard_negatives(job: MineHardNegativesJob) -> None:
     _hold(job, "samples", bool(job.samples), "must name a folder of training samples")
     _hold(job, "stacks", bool(job.stacks), "must name one spectral stack or more to search")
@@ -328,6 +358,11 @@ def _check_mine_hard_negatives(job: MineHardNegativesJob) -> None:
     _check_files(job.samples, outputs, *job.stacks, job.areas, job.outlines, job.model)
 
 
+def _check_compare_networks(job: CompareNetworksJob) -> None:
+    _hold(job, "config", Path(job.config).suffix.lower() == ".toml", "must name a file (.toml) with the list of networks")
+    _check_files(job.config, {"output": job.output})
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     PrepareJob: _check_prepare,
     DetectJob: _check_detect,
@@ -343,7 +378,9 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     EstimateAreaJob: _check_estimate_area,
     SamplesJob: _check_samples,
     EvaluateNetworkJob: _check_evaluate,
+    TrainJob: _check_train,
     MineHardNegativesJob: _check_mine_hard_negatives,
+    CompareNetworksJob: _check_compare_networks,
     FinishReviewJob: _check_finish_review,
     MergeReviewsJob: _check_merge_reviews,
     StartReviewJob: _check_start_review,

@@ -329,6 +329,27 @@ def _evaluate_summary(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *(result[name] for name in ("json", "table", "report", "worst", "best") if result[name])]
 
 
+def _train_summary(result: Mapping[str, Any]) -> list[str]:
+    counts = result["samples"]
+    about = f"{result['network']}, {result['parameters'] / 1e6:.1f} million parameters, on {result['device_used']}"
+    lines = [f"{about}; {counts['train']} samples to train, {counts['validation']} to validate"]
+    if result["stopped_by"] == "estimate":
+        return [*lines, "nothing was trained"]
+    ends = {
+        "steps": "all epochs are done",
+        "minutes": "the minutes are used up",
+        "patience": "no better for many epochs",
+        "fitted": "fitted",
+    }
+    lines.append(f"{result['epochs']} epochs, {result['steps']} steps, {result['minutes']:g} minutes: {ends[result['stopped_by']]}")
+    if result["iou"] is not None:
+        figures = ", ".join(f"{name} {result[key]:.4f}" for name, key in (("IoU", "iou"), ("F1", "f1")))
+        best = f" after epoch {result['best_epoch']}" if result["best_epoch"] else ""
+        lines.append(f"validation: {figures}{best}, threshold {result['threshold']:g}, chosen on these samples: it flatters")
+    files = (result[name] for name in ("checkpoint", "curves", "metrics", "model"))
+    return [*lines, *(file for file in files if file)]
+
+
 def _mine_hard_negatives_summary(result: Mapping[str, Any]) -> list[str]:
     lines = [f"{'round':>5}{'negatives':>11}{'errors':>8}{'marked %':>10}{'IoU':>8}{'precision':>11}{'recall':>8}"]
     for row in result["rounds"]:
@@ -364,6 +385,23 @@ def _doctor_summary(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *(f"! {problem['text']}\n  {problem['mend']}" for problem in result["problems"])]
 
 
+def _compare_networks_summary(result: Mapping[str, Any]) -> list[str]:
+    def told(row: Mapping[str, Any], name: str) -> str:
+        if row[name] is None:
+            return "unknown"
+        return f"{row[name]:.4f}" + ("" if row[f"{name}_sd"] is None else f" ± {row[f'{name}_sd']:.4f}")
+
+    width = max(len(row["label"]) for row in result["table"])
+    lines = [
+        f"{result['output']}: {result['done']} of {result['runs']} trainings of {result['networks']} networks",
+        f"{'':<{width}}{'IoU':>18}{'mIoU':>18}",
+        *(f"{row['label']:<{width}}{told(row, 'iou'):>18}{told(row, 'miou'):>18}" for row in result["table"]),
+        *(f"{row['better']} better than {row['worse']}: in {row['holds']} of {row['pairs']} trainings" for row in result["orderings"]),
+        *(f"failed: {name}: {why}" for name, why in result["failed"].items()),
+    ]
+    return [*lines, *result["files"]]
+
+
 SUMMARIES = {
     "prepare": _prepare_summary,
     "detect": _detect_summary,
@@ -383,7 +421,9 @@ SUMMARIES = {
     "finish_review": _finish_review_summary,
     "samples": _samples_summary,
     "evaluate": _evaluate_summary,
+    "train": _train_summary,
     "mine_hard_negatives": _mine_hard_negatives_summary,
+    "compare_networks": _compare_networks_summary,
     "models": _models_summary,
     "doctor": _doctor_summary,
 }

@@ -51,6 +51,10 @@ class Augmentation:
     saturated: float = 0.3
     holes: float = 0.15
 
+    def __call__(self, reflectance: Array, truth: NDArray[np.uint8], side: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """See :func:`augmented`."""
+        return augmented(reflectance, truth, side, self, rng)
+
 
 def augmented(reflectance: Array, truth: NDArray[np.uint8], side: int, how: Augmentation, rng: np.random.Generator) -> tuple[Array, Array]:
     """A randomly changed sample of ``side`` x ``side`` pixels.
@@ -133,3 +137,51 @@ def hole(side: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     shift_x, shift_y = rng.uniform(-0.5, 0.5, 2) * side
     wide, high = rng.uniform(0.04, 0.3, 2) * side
     return ((along - shift_x) / wide) ** 2 + ((across - shift_y) / high) ** 2 < 1
+
+
+@dataclass(frozen=True)
+class ScaleAndCrop:
+    """Samples as the public DeepLabV3+ code changes them, whose names for it the paper uses.
+
+    Trained on: the shorter side is resized to ``smallest`` to ``largest`` times ``base`` pixels, then a random ``side`` x ``side`` pixels
+    are cut; what lies outside the sample is not observed. Mirrored both ways at random (ours). Validated on: the shorter side is resized
+    to ``side``, the middle is cut.
+
+    Source
+    ------
+    Lin et al. (2024), section 3.3.2; RandomScaleCrop and FixScaleCrop of jfzhang95/pytorch-deeplab-xception (MIT).
+    """
+
+    base: int = 500
+    smallest: float = 0.5
+    largest: float = 2.0
+
+    def __call__(self, reflectance: Array, truth: NDArray[np.uint8], side: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """A random ``side`` x ``side`` pixels of reflectance (4, rows, cols) and truth (rows, cols)."""
+        shorter = rng.integers(round(self.smallest * self.base), round(self.largest * self.base) + 1)
+        window = max(2, round(side * min(truth.shape) / shorter))
+        top, left = (int(rng.integers(0, max(0, size - window) + 1)) for size in truth.shape)
+        for axis in (-1, -2):
+            if rng.random() < 0.5:
+                reflectance, truth = np.flip(reflectance, axis), np.flip(truth, axis)
+        return cut_and_resized(reflectance, truth, (top, left), window, side)
+
+    def middle(self, reflectance: Array, truth: NDArray[np.uint8], side: int) -> tuple[Array, Array]:
+        """The middle of a sample, to validate on."""
+        window = min(truth.shape)
+        top, left = ((size - window) // 2 for size in truth.shape)
+        return cut_and_resized(reflectance, truth, (top, left), window, side)
+
+
+def cut_and_resized(reflectance: Array, truth: NDArray[np.uint8], corner: tuple[int, int], window: int, side: int) -> tuple[Array, Array]:
+    """``window`` x ``window`` pixels from ``corner`` on, resized to ``side`` x ``side``; what lies beyond the sample is not observed."""
+    place = (slice(corner[0], corner[0] + window), slice(corner[1], corner[1] + window))
+    bands = np.full((len(reflectance), window, window), np.nan, np.float32)
+    label = np.zeros((window, window), np.float32)
+    inside = truth[place].shape
+    bands[:, : inside[0], : inside[1]] = reflectance[:, *place]
+    label[: inside[0], : inside[1]] = truth[place]
+    if window == side:
+        return bands, label
+    resized = functional.interpolate(torch.from_numpy(bands)[None], size=(side, side), mode="bilinear", antialias=True)[0].numpy()
+    return resized, functional.interpolate(torch.from_numpy(label)[None, None], size=(side, side), mode="nearest-exact")[0, 0].numpy()

@@ -16,6 +16,7 @@ from scipy import ndimage
 from engine.outputs import whole_file
 from engine.prepare import spectral_stack
 from engine.sample_chips import nominal_reflectance
+from jobs import STACK_BANDS
 from model.augmentation import Array, Augmentation, augmented
 from model.networks.network import BandStatistics
 from model.simulator import LAND_COVER, simulate
@@ -189,10 +190,20 @@ class Batches:
         samples = [
             augmented(*source.draw(rng), self._side, self._augmentation, rng) for source, count in self._sources for _ in range(count)
         ]
-        stack = np.stack([spectral_stack(reflectance) for reflectance, _ in samples])
-        truth = np.stack([label[None] for _, label in samples])
-        weight = np.isfinite(stack[:, :1]) & (truth != UNKNOWN)
-        return stack, (truth == 1).astype(np.float32), weight.astype(np.float32)
+        return as_batch(samples)
+
+
+def as_batch(samples: Sequence[tuple[Array, Array]], bands: Sequence[str] = STACK_BANDS) -> tuple[Array, Array, Array]:
+    """Reflectance (4, rows, cols) and truth (rows, cols) of samples as a batch: EVI and SAVI are those of the changed reflectance.
+
+    Returns
+    -------
+    stack (N, bands, rows, cols), truth (N, 1, rows, cols), weight (N, 1, rows, cols): 0 where not observed or unknown
+    """
+    stack = np.stack([spectral_stack(reflectance) for reflectance, _ in samples])
+    truth = np.stack([label[None] for _, label in samples])
+    weight = np.isfinite(stack[:, :1]) & (truth != UNKNOWN)
+    return stack[:, [STACK_BANDS.index(name) for name in bands]], (truth == 1).astype(np.float32), weight.astype(np.float32)
 
 
 def band_statistics(batches: Batches, count: int) -> BandStatistics:

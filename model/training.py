@@ -76,9 +76,8 @@ def run_training(
     """
     hardware.check()
     _check_batch(network, batches)
-    description = _description(network, settings, about)
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, description)
+    description = claim(folder, network, settings, about)
     plan = Plan(network, batches, settings, folder, description, validation, hardware, tensorboard)
     with companions(plan, fit) as port, quiet():
         return fit(plan, reporter, 0, port)
@@ -89,14 +88,17 @@ def is_begun(folder: Path) -> bool:
     return (folder / DESCRIPTION).is_file() and any((folder / CHECKPOINTS).glob("*.ckpt"))
 
 
-def _description(network: Network, settings: TrainingSettings, about: Mapping[str, Any]) -> dict[str, Any]:
+def claim(folder: Path, network: Network, settings: TrainingSettings, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the description of a new training; of one that goes on, hold it against what is there.
+
+    Raises
+    ------
+    EngineError
+        ``other_training``.
+    """
     rest = {name: value for name, value in about.items() if name != "name"}
     document = {"format": 1, "network": described(about["name"], network), "settings": dataclasses.asdict(settings), **rest}
-    return dict(json.loads(json.dumps(document)))
-
-
-def _claim(folder: Path, description: dict[str, Any]) -> None:
-    """Write the description of a new training; of one that goes on, hold it against what is there."""
+    description = dict(json.loads(json.dumps(document)))
     path = folder / DESCRIPTION
     if path.exists():
         try:
@@ -107,9 +109,10 @@ def _claim(folder: Path, description: dict[str, Any]) -> None:
         if names:
             changed = "; ".join(difference(name, there.get(name), description.get(name)) for name in names)
             raise EngineError("other_training", f"{folder} holds another training: {changed}. Choose an empty folder, or the same again.")
-        return
+        return description
     with written_json(path, description):
         pass
+    return description
 
 
 def _check_batch(network: nn.Module, batches: Batches) -> None:

@@ -16,6 +16,7 @@ from jobs import (
     AssessJob,
     AttributesJob,
     CompareInventoriesJob,
+    CompareNetworksJob,
     DesignSampleJob,
     DetectJob,
     DoctorJob,
@@ -34,6 +35,7 @@ from jobs import (
     SamplesJob,
     SplitJob,
     StartReviewJob,
+    TrainJob,
     UpdateReviewJob,
     from_json,
     to_json,
@@ -53,10 +55,12 @@ DESIGN = DesignSampleJob("outlines.gpkg", "points.gpkg")
 ESTIMATE = EstimateAreaJob("points.gpkg")
 SAMPLES = SamplesJob("samples", ("stack.tif",), "outlines.gpkg")
 EVALUATE = EvaluateNetworkJob(images="positive", masks="mask", json="evaluation.json")
+TRAIN = TrainJob("samples", "training")
 MINE = MineHardNegativesJob("samples", "mining", ("stack.tif",), areas="areas.gpkg", outlines="outlines.gpkg")
 START = StartReviewJob("outlines.gpkg", "review.gpkg", manual="manual.gpkg")
 UPDATE = UpdateReviewJob("review.gpkg", "review.gpkg", predicted="outlines.gpkg")
 MERGE = MergeReviewsJob(("ada.gpkg", "bo.gpkg"), "review.gpkg")
+COMPARE_NETWORKS = CompareNetworksJob("networks.toml", "comparison")
 FINISH = FinishReviewJob("review.gpkg", "finished")
 JOBS = (
     PREPARE,
@@ -77,7 +81,9 @@ JOBS = (
     FINISH,
     SAMPLES,
     EVALUATE,
+    TRAIN,
     MINE,
+    COMPARE_NETWORKS,
     ModelsJob(),
     DoctorJob(("models",)),
 )
@@ -200,6 +206,26 @@ def test_every_command_has_a_job() -> None:
         (EVALUATE, {"low_snow": 1.5}),
         (EVALUATE, {"device": "gpu"}),
         (EVALUATE, {"batch_size": -1}),
+        (TRAIN, {"samples": ""}),
+        (TRAIN, {"output": ""}),
+        (TRAIN, {"model": ""}),
+        (TRAIN, {"recipe": "blocks"}),
+        (TRAIN, {"start": "nowhere.ckpt"}),
+        (TRAIN, {"start": ""}),
+        (TRAIN, {"network_options": ("output stride",)}),
+        (TRAIN, {"epochs": 0}),
+        (TRAIN, {"batch_size": 0}),
+        (TRAIN, {"accumulate": 0}),
+        (TRAIN, {"crop": 16}),
+        (TRAIN, {"learning_rate": 0.0}),
+        (TRAIN, {"loss": "hinge"}),
+        (TRAIN, {"patience": -1}),
+        (TRAIN, {"precision": "8"}),
+        (TRAIN, {"device": "gpu"}),
+        (TRAIN, {"gpus": -1}),
+        (TRAIN, {"minutes": 0.0}),
+        (TRAIN, {"seed": -1}),
+        (TRAIN, {"workers": -1}),
         (MINE, {"samples": ""}),
         (MINE, {"output": ""}),
         (MINE, {"stacks": ()}),
@@ -217,6 +243,9 @@ def test_every_command_has_a_job() -> None:
         (MERGE, {"sessions": ("ada.gpkg",)}),
         (MERGE, {"sessions": ("ada.gpkg", "./ada.gpkg")}),
         (MERGE, {"same_iou": 0.0}),
+        (COMPARE_NETWORKS, {"config": ""}),
+        (COMPARE_NETWORKS, {"config": "networks.yaml"}),
+        (COMPARE_NETWORKS, {"output": ""}),
         (FINISH, {"session": ""}),
         (FINISH, {"folder": ""}),
         (FINISH, {"form": "rgi"}),
@@ -260,6 +289,8 @@ def test_permafrost_classes_are_read_before_the_work() -> None:
         (START, {"output": "manual.gpkg"}),
         (UPDATE, {"output": "outlines.gpkg"}),
         (FALL_LINES, {"output": "dem.tif"}),
+        (COMPARE_NETWORKS, {"output": "networks.toml"}),
+        (TRAIN, {"output": "samples"}),
         (MINE, {"output": "samples"}),
         (MINE, {"samples": "mining/samples"}),
     ],
