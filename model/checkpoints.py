@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             raise EngineError("not_a_network", f"{path} is no checkpoint of a training: choose one (.ckpt), or the folder of a training.")
         raise _damaged(path, "it is empty")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch reads over what changed in a tensor
+            if damaged := archive.testzip():
+                raise _damaged(path, f"the checksum of {damaged} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(path) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if not isinstance(state, dict) or not {"format", "description", "weights"} <= set(state):
         raise EngineError(

@@ -41,6 +41,7 @@ def fit(plan: Plan, reporter: Reporter, rank: int, port: int) -> TrainingResult:
     """A process's part of a training."""
     hardware, settings = plan.hardware, plan.settings
     task = Task(plan, reporter, rank)
+    task.check_epoch()
     task.take_up()
     if not task.stopped_by:
         loggers = [TensorBoardLogger(plan.folder, name=None, version="tensorboard")] if plan.tensorboard and rank == 0 else False
@@ -119,16 +120,16 @@ class Task(lightning.LightningModule):
     def steps_of_an_epoch(self) -> int:
         """Steps in which each sample is seen once; what remains when batches do not go up is left for another epoch."""
         batches = self.plan.batches
-        if not isinstance(batches, Sized):
-            return STEPS_OF_AN_EPOCH
-        steps = len(batches) // self.batches_of_a_step
-        if not steps:
+        return len(batches) // self.batches_of_a_step if isinstance(batches, Sized) else STEPS_OF_AN_EPOCH
+
+    def check_epoch(self) -> None:
+        """Raise an EngineError ``too_few_samples`` where all samples together make no step."""
+        if not self.steps_of_an_epoch:
             raise EngineError(
                 "too_few_samples",
-                f"The samples make {len(batches)} batches; one step takes {self.batches_of_a_step}. Lower the batch size or accumulate, "
-                "or train on fewer GPUs.",
+                f"The samples make {len(self.plan.batches)} batches; one step takes {self.batches_of_a_step}. Lower the batch size or "  # type: ignore[arg-type]
+                "accumulate, or train on fewer GPUs.",
             )
-        return steps
 
     @property
     def batches_of_a_step(self) -> int:

@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import json
+import pickle
 import shutil
-from dataclasses import dataclass, replace
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from engine.errors import Cancelled, EngineError
 from engine.reporting import SilentReporter
+from model import checkpoints
 from model.checkpoints import read_checkpoint
 from model.losses import LOSSES, cross_entropy, dice_loss, tversky_loss
-from model.networks import BandStatistics, Network, create_network
+from model.networks import create_network
 from model.training import Hardware, TrainingResult, TrainingSettings, run_training
+from tests.model.tiny_network import ABOUT, STATISTICS, Tiny
+from tests.model.train_slowly import train
 from tests.model.training_batches import Endless, InEpochs, LeftHalf, Nothing
 
-STATISTICS = BandStatistics((0.0,) * 6, (1.0,) * 6, (0.2,) * 6)
-ABOUT = {"gsd_m": 10.0, "tile_px": 32, "nir": "optional", "training": {}, "training_data": []}
 SETTINGS = TrainingSettings(steps=9, checkpoint_seconds=0)
-
-
-@dataclass(frozen=True)
-class TinyOptions:
-    width: int = 8
-
-
-class Tiny(Network):
-    """A network that learns within seconds, with all that makes training hard to repeat: batch norm and dropout."""
-
-    def __init__(self, batch_norm: bool = True) -> None:
-        super().__init__(TinyOptions(), STATISTICS)
-        norm = nn.BatchNorm2d(8) if batch_norm else nn.Identity()
-        self.encoder = nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), norm, nn.ReLU(), nn.Dropout(0.3))
-        self.head = nn.Conv2d(8, 1, 1)
-
-    def forward(self, stack: Tensor) -> Tensor:
-        return self.head(self.encoder(self.normalise(stack)))
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +45,7 @@ def tiny(batch_norm: bool = True) -> Tiny:
 
 def run(folder: Path, batches: Any = None, settings: TrainingSettings = SETTINGS, **values: Any) -> TrainingResult:
     network = values.pop("network", None) or tiny()
-    about = {"name": "tiny", **ABOUT, **values.pop("about", {})}
+    about = {**ABOUT, **values.pop("about", {})}
     values = {"reporter": SilentReporter(), "hardware": Hardware("cpu"), **values}
     return run_training(network, batches or Endless(), settings, folder, about=about, **values)
 
@@ -160,6 +148,76 @@ class TestGoingOn:
 
 
 class TestCheckpoints:
+    def test_killed_it_ends_as_if_nothing_had_been(self, tmp_path) -> None:
+        """kill -9 in the middle of the second epoch, and again; the same weights and log, bit for bit."""
+        train(tmp_path / "whole", 16, InEpochs())
+        folder = tmp_path / "killed"
+        for steps in (5, 9):
+            process = subprocess.Popen([sys.executable, Path(__file__).with_name("train_slowly.py"), folder, "16"])
+            while not (folder / "log.csv").is_file() or len(steps_in(folder)) < steps:
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.kill()
+            process.wait()
+            assert read_checkpoint(folder / "checkpoints" / "last.ckpt")["step"] < 16
+        result = train(folder, 16, InEpochs())
+        assert result.step == 16
+        same(tmp_path / "whole", folder)
+        same(tmp_path / "whole", folder, "best.ckpt")
+
+    def test_a_full_disk_leaves_the_last_one(self, tmp_path, monkeypatch) -> None:
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path, Endless(breaks_at=6))
+        before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+        size = len(before) // 2
+
+        class Full(io.BufferedWriter):
+            def write(self, data: Any) -> int:
+                if self.tell() + len(data) > size:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return super().write(data)
+
+        def opened(path: Path, mode: str) -> Any:
+            return Full(io.FileIO(path, mode)) if "w" in mode else path.open(mode)
+
+        monkeypatch.setattr(checkpoints, "open", opened, raising=False)
+        with pytest.raises(EngineError) as full:
+            run(tmp_path)
+        assert full.value.code == "disk_full"
+        assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
+        monkeypatch.undo()
+        run(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("content", "code"),
+        [
+            (pickle.dumps({"weights": 1}), "pickle_refused"),
+            ("zipped", "pickle_refused"),
+            (b"", "corrupt_checkpoint"),
+            (bytes(100), "corrupt_checkpoint"),
+            (b"II*\0 a picture", "not_a_network"),
+            ("weights", "not_a_network"),
+            ("flipped", "corrupt_checkpoint"),
+        ],
+        ids=["pickle", "pickle in a zip", "empty", "zeros", "picture", "weights alone", "a bit flipped"],
+    )
+    def test_what_is_no_checkpoint(self, tmp_path, content, code) -> None:
+        path = tmp_path / "a.ckpt"
+        if content == "zipped":
+            torch.save({"format": 1, "description": {}, "weights": Path("x")}, path)
+        elif content == "weights":
+            torch.save({"weight": torch.ones(3)}, path)
+        elif content == "flipped":
+            torch.save({"format": 1, "description": {}, "weights": {"a": torch.arange(10_000)}}, path)
+            damaged = bytearray(path.read_bytes())
+            damaged[len(damaged) // 2] ^= 1
+            path.write_bytes(damaged)
+        else:
+            path.write_bytes(content)
+        with pytest.raises(EngineError) as refused:
+            read_checkpoint(path)
+        assert refused.value.code == code
+
     def test_the_previous_one_stands_in_for_a_damaged_one(self, tmp_path) -> None:
         run(tmp_path / "whole")
         with pytest.raises(ZeroDivisionError):
