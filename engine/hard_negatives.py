@@ -53,14 +53,13 @@ from engine.search_area import SearchArea
 from engine.vectors import PolygonLayer
 from jobs import STACK_BANDS
 
-TARGET, NO_ERRORS, NO_GAIN, ROUNDS, NOTHING_NEW = "target_iou", "no_errors", "no_gain", "rounds", "nothing_new"
+TARGET, NO_ERRORS, NO_GAIN, ROUNDS = "target_iou", "no_errors", "no_gain", "rounds"
 """Why it stopped."""
 REASONS = {
     TARGET: "the validation IoU that was asked for is reached",
     NO_ERRORS: "nothing of the smallest area or more is marked any more",
     NO_GAIN: "two rounds brought no higher validation IoU",
     ROUNDS: "all rounds are used up",
-    NOTHING_NEW: "what is still marked lies on ground that was mined already, or too close to validation samples",
 }
 PATIENCE = 2
 """Rounds without a higher validation IoU after which it stops."""

@@ -31,7 +31,6 @@ from engine.detect import detect
 from engine.errors import EngineError
 from engine.evaluate import evaluate
 from engine.hard_negatives import (
-    NOTHING_NEW,
     REASONS,
     Error,
     KnownGround,
@@ -61,8 +60,8 @@ STATE, SAMPLES, ROUNDS_TABLE = "state.json", "samples", "rounds.csv"
 CANDIDATES, PICTURE, ERRORS = "hard_negatives.gpkg", "hard_negatives.png", "errors.gpkg"
 TRAINING, MODEL, EVALUATION, SEARCH = "training", "model", "evaluation.json", ".search"
 FORMAT = 1
-MAY_CHANGE = ("output", "target_iou", "rounds", "device")
-"""Of a job that goes on."""
+MAY_CHANGE = ("output", "target_iou", "rounds", "epochs", "minutes", "device")
+"""Of a job that goes on: what only says how it does."""
 PATHS = ("samples", "areas", "outlines", "model")
 SHOWN = 48
 """Windows in the picture."""
@@ -148,7 +147,7 @@ class _Ground:
         self.size = int(document.get("size") or max(max(sample.rows, sample.columns) for sample in self.original.samples))
         of_train = document.get("bands_of_train", document["bands"])
         self.without = [name for name in STACK_BANDS if not of_train[name]["pixels"]]
-        self.stacks, pixel = look_at_stacks(job.stacks, document.get("resolution_m") or 0.0, reporter)
+        self.stacks, pixel = look_at_stacks(job.stacks, document.get("resolution_m") or _nominal_pixel(), reporter)
         self.crs = self.stacks[0].crs
         self.areas = None if job.areas is None else read_outlines(job.areas, job.areas_layer, reporter)
         self._check_areas(job, reporter)
@@ -191,7 +190,7 @@ class _Ground:
                 f"No training sample shows {', '.join(self.without)}: mined ones do not either, or a network would learn that as a sign."
             )
         if self.original.document.get("resolution_m") is None:
-            reporter.info(f"How large the pixels of the samples are is not known; mined ones have {pixel:g} m.")
+            reporter.info(f"How large the pixels of the samples are is not known; mined ones have {pixel:g} m, as training takes them for.")
         if without_place:
             reporter.warning(
                 "validation_without_place",
@@ -242,13 +241,10 @@ class _Mining:
             self._show()
         while True:
             self._finish_round()
-            number = len(self._rounds)
             reason = reason_to_stop(self._figures(), self._job.target_iou, self._job.rounds)
-            if reason is None and not self._mine(number):
-                reason = NOTHING_NEW
             if reason is not None:
-                break
-        return self._result(reason)
+                return self._result(reason)
+            self._mine(len(self._rounds))
 
     @property
     def _rounds(self) -> list[dict[str, Any]]:
@@ -437,8 +433,8 @@ class _Mining:
             raise _nothing_to_search()
         return {"errors": len(errors), "marked_share": marked_m2 / searched_m2, "searched_km2": searched_m2 / 1e6}
 
-    def _mine(self, number: int) -> bool:
-        """Add what the last network marks as negatives of a new round; False where there is nothing to add."""
+    def _mine(self, number: int) -> None:
+        """Begin a round: add what the last network marks as negatives. What it still marks on mined ground takes more training."""
         ground = self._ground
         earlier = self._mined_samples()
         occupied = OccupiedGround(ground.validation, ground.systems)
@@ -448,8 +444,6 @@ class _Mining:
             occupied.add(place)
         most = self._job.per_round or sum(sample.rock_glacier > 0 for sample in ground.original.of_split(SPLITS[0])) or 1
         chosen = choose_windows(self._read_errors(number - 1), ground.stacks, ground.size, occupied, most)
-        if not chosen:
-            return False
         first = max(int(sample.sample) for sample in (*ground.original.samples, *earlier)) + 1
         added = write_negatives(self._samples, chosen, ground.known(self._struck()), number, first, ground.without)
         write_grown_tables(self._samples, ground.original, [*self._cuts(earlier), *added])
@@ -460,7 +454,6 @@ class _Mining:
         self._rounds.append({"round": number, "negatives": len(added), "mined": samples})
         self._save()
         self._show()
-        return True
 
     # errors, candidates, samples
 
@@ -580,6 +573,13 @@ class _Mining:
             "hard_negatives": str(self._folder / CANDIDATES) if is_mined else None,
             "contact_sheet": str(self._folder / PICTURE) if is_mined else None,
         }
+
+
+def _nominal_pixel() -> float:
+    """Metres that training takes the pixels of chips for."""
+    from model.training_preparation import NOMINAL_PIXEL_M  # noqa: PLC0415 heavy
+
+    return NOMINAL_PIXEL_M
 
 
 def _nothing_to_search() -> EngineError:

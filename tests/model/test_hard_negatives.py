@@ -212,9 +212,10 @@ class TestStops:
         result, _ = run(replace(job, per_round=1))
         assert result["reason"] == "no_gain" and len(result["rounds"]) == 3
 
-    def test_when_nothing_new_is_marked(self, job: MineHardNegativesJob) -> None:
+    def test_what_was_mined_already_is_trained_on_not_mined_again(self, job: MineHardNegativesJob) -> None:
         result, _ = run(job)
-        assert result["reason"] == "nothing_new" and len(result["rounds"]) == 2
+        assert result["reason"] == "no_gain" and [row["negatives"] for row in result["rounds"]] == [0, 3, 0]
+        assert len(mined_of(job)) == 3
 
     def test_without_errors(self, job: MineHardNegativesJob) -> None:
         blind = lambda job, reporter: (Path(job.output).mkdir(), write_model(Path(job.model), constant(0.1)))  # noqa: E731
