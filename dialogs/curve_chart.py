@@ -70,7 +70,7 @@ class CurveChart(QWidget):
 
     def values_at(self, x: float) -> str:
         """Of all curves, in words."""
-        return ", ".join(f"{curve.name} {readable(curve.at(x))}" for curve in self._curves if not math.isnan(curve.at(x)))
+        return ", ".join(f"{curve.name} {readable(curve.at(x))}".strip() for curve in self._curves if not math.isnan(curve.at(x)))
 
     def sizeHint(self) -> QSize:
         """By the size of the letters."""
@@ -123,7 +123,7 @@ class CurveChart(QWidget):
         row = self.fontMetrics().height()
         painter.setPen(QPen(line, 0))
         painter.drawRect(plot)
-        for value in ticks(low, high, plot.height() / (2.5 * row)):
+        for value in ticks(low, high, max(2.0, plot.height() / (2.5 * row))):
             y = plot.bottom() - (value - low) / (high - low) * plot.height()
             painter.setPen(QPen(line, 0, Qt.PenStyle.DotLine))
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
@@ -158,8 +158,9 @@ class CurveChart(QWidget):
         font = self.font()
         font.setBold(True)
         painter.setFont(font)
-        painter.drawText(QPointF(plot.left(), plot.top() - row / 2), self._title)
-        left = plot.left() + painter.fontMetrics().horizontalAdvance(self._title) + row
+        left = row / 3
+        painter.drawText(QPointF(left, plot.top() - row / 2), self._title)
+        left += painter.fontMetrics().horizontalAdvance(self._title) + row
         painter.setFont(self.font())
         at = self._last_x if self._marked is None else self._marked
         for curve in self._curves:
@@ -169,16 +170,18 @@ class CurveChart(QWidget):
             painter.setPen(QPen(curve.colour, row / 5))
             painter.drawLine(QPointF(left, plot.top() - 0.85 * row), QPointF(left + row, plot.top() - 0.85 * row))
             painter.setPen(text)
-            label = f"{curve.name} {readable(value)}"
+            label = f"{curve.name} {readable(value)}".strip()
             painter.drawText(QPointF(left + 1.3 * row, plot.top() - row / 2), label)
-            left += 1.3 * row + self.fontMetrics().horizontalAdvance(label) + row
+            left += 1.3 * row + self.fontMetrics().horizontalAdvance(label) + 0.8 * row
         if self._marked is not None:
             x = plot.left() + self._marked / self._last_x * plot.width()
             painter.setPen(QPen(text, 0, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()))
-            place = QRectF(plot.left(), plot.top() - 1.5 * row, plot.width(), 1.3 * row)
+            is_right = x > plot.center().x()
+            place = QRectF(x - plot.width() if is_right else x, plot.top(), plot.width(), row).adjusted(row / 3, 0, -row / 3, 0)
+            side = Qt.AlignmentFlag.AlignRight if is_right else Qt.AlignmentFlag.AlignLeft
             painter.setPen(text)
-            painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, tr("step {:.0f}").format(self._marked))
+            painter.drawText(place, side | Qt.AlignmentFlag.AlignVCenter, tr("step {:.0f}").format(self._marked))
 
     def _plot(self) -> QRectF:
         row = self.fontMetrics().height()

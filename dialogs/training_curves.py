@@ -115,7 +115,7 @@ class TrainingCurves(QDialog):
         curves = {
             "loss": [Curve(tr("training"), ORANGE, at, smoothed(loss, weight), loss if weight else ())],
             "validation": [],
-            "learning_rate": [Curve(tr("learning rate"), PURPLE, at, steps.get("learning_rate", []))],
+            "learning_rate": [Curve("", PURPLE, at, steps.get("learning_rate", []))],
         }
         if "validation_loss" in epochs:
             curves["loss"].append(Curve(tr("validation"), BLUE, ends, epochs["validation_loss"], dots=True))

@@ -11,6 +11,7 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputBoolean,
+    QgsProcessingOutputString,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterMultipleLayers,
@@ -41,9 +42,10 @@ class AdaptModel(TrainingAlgorithm, ChipsAlgorithm):
         """What the help panel and ``qgis_process help`` show."""
         return tr(
             "Makes a model of your own from an installed one and a few outlines of your area, 3 to 20 of them, within minutes and without "
-            "a graphics card. The model that it starts from stays as it is. Some outlines are held back to see whether it got better "
-            "there; where it got worse, a warning says so. Outlines with a field status, as the review dock writes it, teach both ways: "
-            "accepted, edited and added ones are rock glaciers, rejected ones are background, all others teach nothing."
+            "a graphics card. The model that it starts from stays as it is. Each place is held back once to see whether training helps "
+            "there; where it does harm, the new model keeps the old weights, and a warning says so. Outlines with a field status, as the "
+            "review dock writes it, teach both ways: accepted, edited and added ones are rock glaciers, rejected ones are background, all "
+            "others teach nothing."
         )
 
     def tags(self) -> list[str]:
@@ -83,7 +85,15 @@ class AdaptModel(TrainingAlgorithm, ChipsAlgorithm):
             ),
             tr("What was done and how the outlines that were held back fared before and after, for programs."),
         )
-        self.addOutput(QgsProcessingOutputBoolean("IS_WORSE", tr("Whether it does worse than the old one on what was held back")))
+        self.add_numbers(
+            (
+                ("OLD_IOU", tr("IoU of the old model on outlines that were held back (0-1)")),
+                ("NEW_IOU", tr("IoU of the new model on them (0-1)")),
+                ("PLACES", tr("Number of places that the outlines are of")),
+            )
+        )
+        self.addOutput(QgsProcessingOutputString("CHOSEN", tr("adapted; recalibrated or unchanged: the old weights were kept")))
+        self.addOutput(QgsProcessingOutputBoolean("IS_WORSE", tr("Whether training made it worse, so that the old weights were kept")))
 
     def checkParameterValues(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
         """What can be said before the run."""
@@ -135,8 +145,16 @@ class AdaptModel(TrainingAlgorithm, ChipsAlgorithm):
             json=numbers,
         )
         result = self.run_in_engine(job, feedback)
-        outputs = {**self.model_outputs(model, feedback), "IS_WORSE": result["is_worse"]}
-        return {**outputs, self.JSON: numbers} if numbers else outputs
+        held_back = result["held_back"] or {}
+        named = {
+            "OLD_IOU": held_back.get("before", {}).get("rock_glacier", {}).get("iou"),
+            "NEW_IOU": held_back.get("after", {}).get("rock_glacier", {}).get("iou"),
+            "PLACES": result["samples"]["places"],
+            "CHOSEN": result["chosen"],
+            "IS_WORSE": result["is_worse"],
+            self.JSON: numbers,
+        }
+        return {**self.model_outputs(model, feedback), **{name: value for name, value in named.items() if value is not None}}
 
     def _new_model(self, parameters: Parameters, context: QgsProcessingContext) -> Path:
         return self.new_model(parameters, context, name_for_adapted(self.parameterAsString(parameters, self.MODEL, context)))

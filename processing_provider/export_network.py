@@ -79,6 +79,13 @@ class ExportNetwork(TrainingAlgorithm):
             advanced=True,
         )
         self.ask_for_new_model(tr("the name of the training's folder, and the precision unless it is fp32."))
+        self.add_numbers(
+            (
+                ("SIZE_MB", tr("Size of the model (MB)")),
+                ("CHOSEN_THRESHOLD", tr("Threshold of the model's card (0-1)")),
+                ("EVALUATED", tr("Number of validation samples that it was tried on")),
+            )
+        )
 
     def checkParameterValues(self, parameters: Parameters, context: QgsProcessingContext) -> tuple[bool, str]:
         """What can be said before the run."""
@@ -110,8 +117,9 @@ class ExportNetwork(TrainingAlgorithm):
             threshold=self.optional_number(parameters, self.THRESHOLD, context),
             **texts,
         )
-        self.run_in_engine(job, feedback)
-        return self.model_outputs(model, feedback)
+        result = self.run_in_engine(job, feedback)
+        numbers = {"SIZE_MB": result["size_mb"], "CHOSEN_THRESHOLD": result["threshold"], "EVALUATED": result["evaluated"]}
+        return {**self.model_outputs(model, feedback), **numbers}
 
     def _trained(self, parameters: Parameters, context: QgsProcessingContext) -> str:
         """The folder or the file."""

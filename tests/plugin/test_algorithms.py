@@ -393,11 +393,17 @@ OUTPUTS = {
         "REASON": "outputString",
         **dict.fromkeys(("IOU", "BEST_ROUND", "ROUNDS_DONE", "NEGATIVES"), "outputNumber"),
     },
-    "exportnetwork": {"MODEL_FOLDER": "outputFolder", "MODEL_NAME": "outputString"},
+    "exportnetwork": {
+        "MODEL_FOLDER": "outputFolder",
+        "MODEL_NAME": "outputString",
+        **dict.fromkeys(("SIZE_MB", "CHOSEN_THRESHOLD", "EVALUATED"), "outputNumber"),
+    },
     "adaptmodel": {
         "MODEL_FOLDER": "outputFolder",
         "MODEL_NAME": "outputString",
         "JSON": "outputFile",
+        **dict.fromkeys(("OLD_IOU", "NEW_IOU", "PLACES"), "outputNumber"),
+        "CHOSEN": "outputString",
         "IS_WORSE": "outputBoolean",
     },
     "startreview": {

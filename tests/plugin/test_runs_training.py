@@ -11,7 +11,7 @@ import pytest
 from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProject, QgsRasterLayer, QgsSettings
 
 from jobs import STACK_BANDS
-from tests.plugin.samples import Listener, polygon_layer, save, square, write_raster
+from tests.plugin.samples import Listener, polygon_layer, save, square, write_chip, write_raster
 
 TRAIN, EXPORT, ADAPT, MINE = (f"rockglacier:{name}" for name in ("trainnetwork", "exportnetwork", "adaptmodel", "minehardnegatives"))
 
@@ -32,6 +32,8 @@ FIGURES = dict.fromkeys(
     )
 )
 TRAINED = {**FIGURES, "steps": 9, "minutes": 0.1, "estimate": None, "stopped_by": "steps"}
+
+ADAPTED = {"chosen": "adapted", "is_worse": None, "held_back": None, "samples": {"places": 1}}
 
 
 @pytest.fixture
@@ -250,14 +252,57 @@ class TestTrain:
         assert feedback.doing == ["Epoch 1, loss 0.7", "Epoch 2 of 9, loss 0.5, 3 min left", "tile 1 of 2"]
 
 
+class TestForReal:
+    """With the installed engine, where it has the packages for training."""
+
+    @pytest.fixture
+    def chips(self, engine, module, tmp_path, monkeypatch):
+        """Folders of sixteen pictures of 32 x 32 pixels, brighter where the mask says rock glacier; the models of this machine stay."""
+        home = module("processing_provider.engine_home")
+        if home.training_state() is not home.EngineState.READY:
+            pytest.skip(home.why_no_training() or "The packages for training are of another version.")
+        monkeypatch.setattr(home, "models_folder", lambda: tmp_path / "models")
+        for name in ("training_algorithm", "adapt_model", "model_algorithm", "export_network"):
+            monkeypatch.setattr(module(f"processing_provider.{name}"), "models_folder", home.models_folder)
+        random = np.random.default_rng(1)
+        for number in range(16):
+            mask = np.zeros((1, 32, 32), np.uint8)
+            mask[0, 4 : 12 + number, 6:24] = 1
+            for folder, pixels in (("images", random.integers(20, 90, (3, 32, 32)) + 120 * mask), ("masks", mask)):
+                (tmp_path / folder).mkdir(exist_ok=True)
+                write_chip(tmp_path / folder / f"{number}.png", pixels.astype(np.uint8))
+        yield {"IMAGES": str(tmp_path / "images"), "MASKS": str(tmp_path / "masks")}
+        QgsSettings().remove("rock_glacier_mapper/last_training")
+
+    def test_from_chips_to_a_detection(self, plugin, chips, module, tmp_path):
+        samples, training = str(tmp_path / "samples"), str(tmp_path / "small")
+        processing.run("rockglacier:preparetrainingsamples", {**chips, "OUTPUT": samples}, feedback=Listener())
+        listener = Listener()
+        few = {"EPOCHS": 2, "CROP": 32, "BATCH_SIZE": 4, "DEVICE": "cpu"}
+        found = processing.run(TRAIN, {"SAMPLES": samples, "OUTPUT": training, **few}, feedback=listener)
+        assert (found["EPOCHS_DONE"], found["MODEL_NAME"], found["STOPPED_BY"], found["DEVICE_USED"]) == (2, "small", "steps", "CPU")
+        assert 0 <= found["IOU"] <= 1 and 0 < found["EXPECTED_MEMORY"] < 20
+        epochs = [text for text in listener.doing if text.startswith("Epoch")]
+        assert epochs and "loss" in epochs[-1]
+        log = module("dialogs.training_log").read_training(tmp_path / "small")
+        assert len(log.steps["loss"]) == found["STEPS_DONE"] == log.planned[0] and len(log.epochs["iou"]) == 2 and log.is_done
+        half = processing.run(EXPORT, {"TRAINING": training, "PRECISION": "fp16"}, feedback=Listener())
+        assert half["MODEL_NAME"] == "small-fp16" and 1 < half["SIZE_MB"] < 8
+        stack = write_raster(tmp_path / "stack.tif", np.full((6, 40, 40), 0.2, np.float32), STACK_BANDS)
+        for model in ("small", "small-fp16"):
+            parameters = {"INPUT": str(stack), "MODEL": model, "OUTPUT": str(tmp_path / f"{model}.gpkg"), "DEVICE": "cpu"}
+            assert processing.run("rockglacier:detectrockglaciers", parameters, feedback=Listener())["TILES"] > 0
+
+
 class TestExport:
     """Export network."""
 
     @pytest.fixture
-    def training(self, tmp_path):
+    def training(self, models, tmp_path):
         folder = tmp_path / "valais"
         (folder / "checkpoints").mkdir(parents=True)
         (folder / "checkpoints" / "previous.ckpt").touch()
+        results_of(tmp_path, "export", size_mb=2.9, threshold=0.4, evaluated=12)
         return folder
 
     def run(self, parameters):
@@ -271,6 +316,7 @@ class TestExport:
         assert (job["precision"], job["samples"], job["threshold"]) == ("int8", samples, 0.4)
         assert (job["title"], job["licence"], job["version"]) == tuple(texts.values())
         assert found["MODEL_NAME"] == "valais-int8"
+        assert (found["SIZE_MB"], found["CHOSEN_THRESHOLD"], found["EVALUATED"]) == (2.9, 0.4, 12)
 
     def test_a_checkpoint_instead_and_a_name_that_is_taken(self, plugin, models, training, tmp_path):
         a_model(models / "valais")
@@ -307,16 +353,18 @@ class TestAdapt:
     def test_what_reaches_the_engine(self, plugin, models, ground, tmp_path, qgis_new_project):
         layer = QgsRasterLayer(ground["STACKS"][0], "stack")
         QgsProject.instance().addMapLayer(layer)
-        results_of(tmp_path, "adapt", is_worse=True)
+        held_back = {name: {"rock_glacier": {"iou": iou}} for name, iou in (("before", 0.4), ("after", 0.5))}
+        results_of(tmp_path, "adapt", **ADAPTED | {"is_worse": True, "held_back": held_back})
         found = processing.run(ADAPT, {**ground, "STACKS": [layer], "MINUTES": 3, "DEVICE": "cpu"}, feedback=Listener())
         job = job_of(tmp_path)
         assert (job["command"], job["stacks"], job["outlines"]) == ("adapt", ground["STACKS"], ground["OUTLINES"])
         assert (job["model"], job["models_folders"], job["output"]) == ("", [str(models)], str(models / "dednet-compact-adapted"))
         assert (job["minutes"], job["device"], job["seed"], job["images"], job["json"]) == (3.0, "cpu", 1, None, None)
         assert found["MODEL_NAME"] == "dednet-compact-adapted" and found["IS_WORSE"] is True
+        assert (found["OLD_IOU"], found["NEW_IOU"], found["PLACES"], found["CHOSEN"]) == (0.4, 0.5, 1, "adapted")
 
     def test_the_second_one_gets_a_number_and_one_of_an_adapted_one_its_name(self, plugin, models, ground, tmp_path):
-        results_of(tmp_path, "adapt", is_worse=False)
+        results_of(tmp_path, "adapt", **ADAPTED)
         names = [
             processing.run(ADAPT, {**ground, "MODEL": model}, feedback=Listener())["MODEL_NAME"]
             for model in ("", "", "dednet-compact-adapted")
@@ -324,10 +372,11 @@ class TestAdapt:
         assert names == ["dednet-compact-adapted", "dednet-compact-adapted-2", "dednet-compact-adapted-adapted"]
 
     def test_chips(self, plugin, models, tmp_path):
-        results_of(tmp_path, "adapt", is_worse=False)
+        results_of(tmp_path, "adapt", **ADAPTED)
         chips = {"IMAGES": str(tmp_path), "MASKS": str(tmp_path), "NEGATIVE_IMAGES": str(tmp_path)}
-        processing.run(ADAPT, {**chips, "JSON": str(tmp_path / "a.json")}, feedback=Listener())
+        found = processing.run(ADAPT, {**chips, "JSON": str(tmp_path / "a.json")}, feedback=Listener())
         job = job_of(tmp_path)
+        assert "IS_WORSE" not in found and "OLD_IOU" not in found  # of one place, nothing can be held back
         assert (job["images"], job["negatives"], job["stacks"], job["outlines"]) == (str(tmp_path), str(tmp_path), [], None)
         assert job["json"] == str(tmp_path / "a.json")
 
