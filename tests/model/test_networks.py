@@ -16,6 +16,7 @@ from model.networks.backbones import create_backbone
 from model.networks.backbones.efficientnet import efficientnet_lite0_imagenet, timm_names
 from model.networks.dednet import DEDNetOptions, FusionBlock
 from model.networks.deeplab import AtrousPooling
+from model.networks.encoders import Encoder
 from model.networks.network import MinMaxNormalisation
 
 STATISTICS = BandStatistics((0.0,) * 6, (1.0,) * 6, (0.25,) * 6)
@@ -218,6 +219,17 @@ def test_renamed_imagenet_weights_classify_as_the_original_ones() -> None:
     image = torch.rand(2, 3, 96, 80, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.no_grad():
         assert torch.allclose(network(image), independent_forward(weights, image), atol=1e-3)
+
+
+def test_encoders_of_timm_start_from_the_same_weights() -> None:
+    imagenet = efficientnet_lite0_imagenet()
+    encoder = Encoder("efficientnet_lite0", 6, pretrained=True).eval()
+    assert torch.allclose(encoder.body.conv_stem.weight, imagenet["conv_stem.weight"].repeat(1, 2, 1, 1) / 2)
+    own = create_backbone("efficientnet_lite0", pretrained=True, output_stride=16).eval()
+    image = torch.rand(1, 3, 64, 64)
+    features = Encoder("efficientnet_lite0", 3, pretrained=True).eval()(image)
+    for one, two in zip(own(image), (features[1], features[3]), strict=True):
+        assert torch.equal(one, two)
 
 
 def test_truncated_backbone_has_the_features_of_the_whole_one() -> None:

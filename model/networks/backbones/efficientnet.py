@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from model.networks.backbones.backbone import Backbone, Pretrained, timm_network
 
+LITE0_BATCH_NORM_EPSILON = 1e-3
+"""That the published weights were trained with."""
+
 
 class EfficientNetLite0(Backbone):
     """EfficientNet-Lite0 without its last two stages: small enough to ship twice in one network.
@@ -36,7 +39,7 @@ class EfficientNetLite0(Backbone):
     def __init__(self, name: str = "efficientnet_lite0", pretrained: Pretrained = False, bands: int = 3, output_stride: int = 16) -> None:
         super().__init__()
         self.output_stride = output_stride
-        whole: Any = timm_network(name, False, bands, output_stride=output_stride, bn_eps=1e-3)
+        whole: Any = timm_network(name, False, bands, output_stride=output_stride, bn_eps=LITE0_BATCH_NORM_EPSILON)
         self.stem = nn.Sequential(whole.conv_stem, whole.bn1)
         self.fine = nn.Sequential(*whole.blocks[:2])
         self.coarse = nn.Sequential(*whole.blocks[2:5])
