@@ -218,10 +218,14 @@ def _networks(found: Sequence[Row]) -> list[list[str]]:
     return [
         ["Network", "Backbone", "Pretrained", *(HEADS[name] for name in MACRO)],
         *(
-            [row.entry.label, getattr(row.entry.settings, "backbone", UNKNOWN), str(row.entry.start != RANDOM), *_cells(row, MACRO)]
+            [row.entry.label, getattr(row.entry.settings, "backbone", UNKNOWN), _pretrained(row.entry), *_cells(row, MACRO)]
             for row in found
         ),
     ]
+
+
+def _pretrained(entry: Entry) -> str:
+    return UNKNOWN if entry.costs is None else str(entry.start != RANDOM)
 
 
 def _features(found: Sequence[Row]) -> list[list[str]]:

@@ -9,7 +9,7 @@ import pytest
 
 from jobs import STACK_BANDS
 from model.networks import NETWORKS, find_network, network_bands
-from model.networks.__main__ import described
+from model.networks.__main__ import described, main
 from model.networks.costs import network_costs
 
 README = Path(__file__).parents[2] / "model" / "README.md"
@@ -74,3 +74,24 @@ def test_every_name_has_options_and_a_family() -> None:
     for name in NETWORKS:
         family, options = find_network(name)
         assert family.variants[name] == options
+
+
+def test_the_table_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["model.networks", "cdnet-nir-compact", "random_forest"])
+    main()
+    header, line, *networks = capsys.readouterr().out.splitlines()
+    assert (header.count("|"), line.count("|")) == (7, 7)
+    assert networks == [described("cdnet-nir-compact"), "| `random_forest` | red green blue nir evi savi | - | - | - | - |"]
+
+
+def test_an_unknown_network_is_not_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["model.networks", "cdnet-nil"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "cdnet-nir-compact" in capsys.readouterr().err
+
+
+def test_a_tile_takes_some_time() -> None:
+    *cells, milliseconds = described("cdnet-compact", timed=True).strip("| ").split(" | ")
+    assert cells == described("cdnet-compact").strip("| ").split(" | ")
+    assert float(milliseconds) > 1
