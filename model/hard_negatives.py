@@ -529,7 +529,7 @@ class _Mining:
         worst = sorted(self._mined_samples(), key=lambda sample: -sample.wrongness)[:SHOWN]
         with plots.style():
             pictures = [self._picture(found, sample, rows) for sample in worst]
-            figure = evaluation_figures.gallery(pictures, f"The {len(worst)} hard negatives that were most wrong. Are they none?")
+            figure = evaluation_figures.gallery(pictures, f"The {len(worst)} hard negatives most wrong. Is none a rock glacier?")
             with whole_file(path) as place:
                 place.write_bytes(plots.rendered(figure, "png"))
 
@@ -540,11 +540,12 @@ class _Mining:
         with opened(found.folder / sample.image) as dataset:
             grid = Grid.of(dataset)
         own = self._crs_of(sample.source)
-        shapes = np.array([*(shapely.from_wkt(row["wkt"]) for row in rows if row["sample"] == sample.sample), None], dtype=object)[:-1]
+        here = [row for row in rows if row["stack"] == sample.source and row["round"] == sample.round]
+        shapes = np.array([*(shapely.from_wkt(row["wkt"]) for row in here), None], dtype=object)[:-1]
         placed = [(shape, 1) for shape in on_map(shapes, self._ground.crs, own)]
         marked = rasterize(placed, mask.shape, transform=grid.transform, dtype="uint8") if placed else np.zeros(mask.shape, np.uint8)
         thin = np.s_[:: thinning(mask.shape), :: thinning(mask.shape)]
-        title = f"{sample.sample.lstrip('0')}  round {sample.round}  {sample.wrongness / 1e6:.3f} km²"
+        title = f"{sample.sample.lstrip('0')}  round {sample.round}  wrongness {sample.wrongness / 1e6:.3f} km²"
         return Picture(image[:3].transpose(1, 2, 0)[thin], mask[thin], marked[thin] == 1, title)
 
     def _result(self, reason: str) -> dict[str, Any]:
