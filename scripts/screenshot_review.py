@@ -57,6 +57,7 @@ class Photographer(ReviewWindow):
         self.views()
         self.panels(width)
         self.finish()
+        self.adapt()
 
     def widen(self, width: int) -> None:
         """Give the dock so many pixels, and the layers two thirds of that."""
@@ -135,6 +136,28 @@ class Photographer(ReviewWindow):
             self.dock.page._open_group(name)
         else:
             self.dock.page._groups[name].setCollapsed(True)
+
+    def adapt(self) -> None:
+        """The dialog before it is started, on a session with a spectral stack."""
+        import processing  # noqa: PLC0415
+        from qgis.PyQt.QtWidgets import QDialog  # noqa: PLC0415
+
+        sample = ROOT / "resources" / "sample"
+        stack, session = (str(self.folder.parent / name) for name in ("stack.tif", "review.gpkg"))
+        scene = {"INPUT": str(sample / "sample_scene.tif"), "SENSOR": "sentinel2_l2a", "OUTPUT": stack}
+        processing.run("rockglacier:preparespectralstack", scene)
+        outlines = {"PREDICTED": str(sample / "sample_predicted.gpkg"), "PROBABILITY": str(sample / "sample_probability.tif")}
+        processing.run("rockglacier:startreview", {**outlines, "IMAGERY": stack, "OUTPUT": session})
+        self.dock.open_session(Path(session))
+        uids = [self.review.queue.uid_at(position) for position in range(9)]
+        self.review.accept(uids[:7])
+        self.review.reject(uids[7:], "talus")
+        for tile in list(self.review.tiles.getFeatures())[:6]:
+            self.review.visit_tile(tile.id(), True)
+        self.dock.commands["adapt"].trigger()
+        dialog = next(dialog for dialog in self.dock.findChildren(QDialog) if dialog.isVisible())
+        self.picture("adapt", dialog)
+        dialog.close()
 
     def finish(self) -> None:
         """The dialog when all is written, and the effort report."""

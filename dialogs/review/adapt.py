@@ -68,7 +68,7 @@ class AdaptDialog(QDialog):
         self.minutes.setValue(MINUTES)
         form = QFormLayout()
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(tr("Start from"), self.model)
         form.addRow(tr("Minutes at most"), self.minutes)
         form.addRow(tr("Name of the new model"), self.name)

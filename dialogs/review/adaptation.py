@@ -76,6 +76,8 @@ class Adaptation(QObject):
 
     def detect(self) -> None:
         """Look for rock glaciers in the tiles that nobody has visited."""
+        if self._bar.is_busy:  # with another adaptation, begun after this one was offered to go on
+            return
         tiles = not_visited(self._review)
         if not tiles.featureCount():
             self.said.emit(tr("All tiles are visited: nothing is detected anew."), Qgis.MessageLevel.Info)

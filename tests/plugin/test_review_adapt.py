@@ -242,6 +242,20 @@ class TestChain:
         qtbot.waitUntil(lambda: bool(interface.texts(Qgis.MessageLevel.Critical)), timeout=SLOWEST_MS)
         assert [job["command"] for job in self.jobs(tmp_path)] == ["adapt", "detect"]
 
+    def test_an_old_offer_does_not_disturb_a_new_adaptation(self, dock, interface, start, tmp_path, qtbot):
+        (tmp_path / "results.json").write_text(json.dumps({"adapt": {"is_worse": True}}))
+        start()
+        qtbot.waitUntil(lambda: not dock.learning.is_busy, timeout=SLOWEST_MS)
+        start({"adapt": "slow"})
+        qtbot.waitUntil(lambda: len(self.jobs(tmp_path)) == 2, timeout=SLOWEST_MS)
+        button = next(
+            button for item in interface.messageBar().items() for button in item.findChildren(QPushButton) if "anyway" in button.text()
+        )
+        button.click()
+        dock.learning.cancel()
+        qtbot.waitUntil(lambda: not dock.learning.is_busy, timeout=SLOWEST_MS)
+        assert [job["command"] for job in self.jobs(tmp_path)] == ["adapt", "adapt"]
+
     def test_where_all_tiles_are_visited_only_the_model_is_made(self, dock, interface, start, tmp_path, qtbot):
         for tile in dock.review.tiles.getFeatures():
             dock.review.visit_tile(tile.id(), True)
@@ -285,6 +299,81 @@ class TestChain:
         button.click()
         qtbot.waitUntil(lambda: dock.review is not None, timeout=SLOWEST_MS)
         assert self.jobs(tmp_path)[-1]["command"] == "update_review"
+
+
+class TestForReal:
+    """The real engine; adapting itself only where it has the packages for training, else a copy of the bundled model stands in."""
+
+    @pytest.fixture
+    def dock(self, engine, module, qgis_parent, qgis_new_project, tmp_path, qtbot, monkeypatch):
+        home, adaptation = module("processing_provider.engine_home"), module("dialogs.review.adaptation")
+        for place in (home, adaptation):
+            monkeypatch.setattr(place, "models_folder", lambda: tmp_path / "models")
+        if home.training_state() is not home.EngineState.READY:
+            monkeypatch.setattr(module("dialogs.review.adapt"), "why_no_training", lambda: "")
+            monkeypatch.setattr(
+                module("dialogs.review.engine_task"), "run_job", copying(home.BUNDLED_MODELS / "dednet-compact", run_job(module))
+            )
+        path = make_review(tmp_path, imagery=False)
+        ground = np.random.default_rng(1).uniform(0.1, 0.4, (6, 200, 200)).astype(np.float32)
+        write_raster(tmp_path / "imagery.tif", ground, STACK_BANDS)
+        with sqlite3.connect(path) as connection:
+            connection.execute("INSERT INTO settings (key, value) VALUES ('imagery', ?)", (str(tmp_path / "imagery.tif"),))
+        connection.close()
+        QgsSettings().remove("rock_glacier_mapper/review")
+        interface = Interface()
+        qtbot.addWidget(interface.mainWindow())
+        dock = module("dialogs.review.dock").ReviewDock(interface, lambda: None)
+        interface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+        dock.start_page._operator.setText("Ada")
+        dock.open_session(path)
+        begin(dock.review)
+        yield dock
+        dock.release()
+
+    def test_what_is_decided_or_visited_stays_and_the_rest_is_detected_anew(self, dock, tmp_path, qtbot):
+        before = {row["uid"]: row["status"] for row in rows(dock.review)}
+        visited = on_visited_ground(dock.review)
+        dock.commands["adapt"].trigger()
+        dialog = next(dialog for dialog in dock.findChildren(QDialog) if dialog.isVisible())
+        dialog.minutes.setValue(0.5)
+        dialog.run_button.click()
+        qtbot.waitUntil(lambda: dock.review is None, timeout=20 * SLOWEST_MS)
+        qtbot.waitUntil(lambda: dock.review is not None, timeout=SLOWEST_MS)
+        after = {row["uid"]: row["status"] for row in rows(dock.review)}
+        decided = {uid for uid, status in before.items() if status != "unreviewed"}
+        assert len(decided) == 3 and {uid: after[uid] for uid in decided} == {uid: before[uid] for uid in decided}
+        assert visited <= set(after) and len(visited) > len(decided)
+        assert (tmp_path / "models" / "dednet-compact-adapted" / "model.json").is_file()
+        assert dock.review.probability.source().endswith("review_dednet-compact-adapted_probability.vrt")
+        dataset = gdal.Open(dock.review.probability.source())
+        old = gdal.Open(str(tmp_path / "probability.tif")).ReadAsArray()
+        both = dataset.ReadAsArray()
+        assert dataset.GetMetadata("ROCK_GLACIER_MAPPER")["MODEL"].startswith("dednet-compact")
+        assert (both[:90] == old[:90]).all() and (both[110:] != old[110:]).any()  # visited above, detected anew below
+        del dataset
+
+
+def run_job(module):
+    return module("processing_provider.engine_process").run_job
+
+
+def copying(model, otherwise):
+    """An engine in which adapting is copying."""
+
+    def run(job, feedback):
+        if job.command != "adapt":
+            return otherwise(job, feedback)
+        shutil.copytree(model, job.output)
+        return {"is_worse": False}
+
+    return run
+
+
+def on_visited_ground(review):
+    """Outlines (uid) in the visited tiles."""
+    north = [tile.geometry() for tile in review.tiles.getFeatures() if tile["row"] == 0]
+    return {uid for uid in uids(review) if any(tile.contains(review.outline(uid)) for tile in north)}
 
 
 class TestProbability:
