@@ -110,7 +110,7 @@ class CurveChart(QWidget):
         self._draw_axes(painter, plot, low, high)
         painter.save()
         painter.setClipRect(plot.adjusted(-1, -1, 1, 1))
-        for curve in self._curves:
+        for curve in reversed(self._curves):  # the first one on top
             self._draw(painter, plot, low, high, curve)
         painter.restore()
         if not self.values_at(0.0):
