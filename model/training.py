@@ -72,7 +72,8 @@ def run_training(
     EngineError
         ``other_training`` when the folder holds another one; ``other_network``, ``corrupt_checkpoint``, ``pickle_refused`` for a
         checkpoint that is none of this training; ``loss_not_finite``, with the samples of the batch; ``batch_of_one``; ``no_cuda``,
-        ``gpus``, ``precision`` from :class:`Hardware`; ``disk_full``, ``output_folder``; Cancelled, after a checkpoint was written.
+        ``gpus``, ``precision`` from :class:`Hardware`; ``gpu_memory``, ``disk_full``, ``output_folder``; Cancelled, after a checkpoint
+        was written.
     """
     hardware.check()
     _check_batch(network, batches)

@@ -18,7 +18,7 @@ from model.loading import Batches
 from model.losses import LOSSES
 from model.networks import Network
 from model.networks.network import parameter_count
-from model.training_settings import Hardware, TrainingSettings
+from model.training_settings import Hardware, TrainingSettings, out_of_memory
 
 LONG_STEP_S = 10.0
 """One that takes longer is not measured twice, though the first is slower than the others."""
@@ -67,6 +67,11 @@ def estimate(
 
     On a GPU the memory is what torch allocated at most; on the CPU the sum of weights, gradients, what the optimiser keeps and what the
     step kept to go backward.
+
+    Raises
+    ------
+    EngineError
+        ``gpu_memory`` when a step does not fit on the GPU.
     """
     device = torch.device("cuda" if hardware.on_gpu else "cpu")
     batch, loading_s = _loaded(batches)
@@ -75,9 +80,12 @@ def estimate(
     if hardware.on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
     kept = _Kept(copy)
-    seconds = _step(copy, optimiser, batch, settings.loss, device, hardware.arithmetic, kept)
-    if seconds < LONG_STEP_S:
-        seconds = min(seconds, _step(copy, optimiser, batch, settings.loss, device, hardware.arithmetic, None))
+    try:
+        seconds = _step(copy, optimiser, batch, settings.loss, device, hardware.arithmetic, kept)
+        if seconds < LONG_STEP_S:
+            seconds = min(seconds, _step(copy, optimiser, batch, settings.loss, device, hardware.arithmetic, None))
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(error) from error
     weights = 4.0 * sum(value.numel() for value in copy.state_dict().values())
     averaged = weights if settings.averaging else 0.0
     if hardware.on_gpu:

@@ -138,3 +138,12 @@ class Plan:
     validation: CountedBatches | None
     hardware: Hardware
     tensorboard: bool
+
+
+def out_of_memory(error: torch.OutOfMemoryError) -> EngineError:
+    """What a GPU that is too small means to a person."""
+    return EngineError(
+        "gpu_memory",
+        "The GPU's memory is used up. Lower the batch size (and raise accumulate by as much, which takes the same steps), lower the crop, "
+        f"or choose a smaller network or the CPU. ({str(error).splitlines()[0]})",
+    )

@@ -28,7 +28,7 @@ from model.loading import IGNORED, Batches, Loaded, Numbers, as_loaded
 from model.losses import LOSSES
 from model.trained_network import take_weights
 from model.training_log import EpochRow, Sparingly, TrainingLog
-from model.training_settings import Plan, TrainingResult
+from model.training_settings import Plan, TrainingResult, out_of_memory
 
 STEPS_OF_AN_EPOCH = 50
 """Of samples that never end."""
@@ -67,6 +67,8 @@ def fit(plan: Plan, reporter: Reporter, rank: int, port: int) -> TrainingResult:
             trainer.fit(task)
         except (Cancelled, SIGTERMException) as error:
             raise task.cancelled() from error
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(error) from error
         finally:
             task.records.flush()
     return task.result()

@@ -238,14 +238,34 @@ class TestCheckpoints:
             run(tmp_path)
         assert refused.value.code == "corrupt_checkpoint"
 
-    def test_that_of_another_training_is_refused(self, tmp_path) -> None:
-        run(tmp_path / "other", settings=replace(SETTINGS, learning_rate=1e-4))
+    @pytest.mark.parametrize(
+        ("other", "code"),
+        [({"settings": replace(SETTINGS, learning_rate=1e-4)}, "other_training"), ({"about": {"name": "another"}}, "other_network")],
+    )
+    def test_that_of_another_training_is_refused(self, tmp_path, other, code) -> None:
+        run(tmp_path / "other", **other)
         with pytest.raises(ZeroDivisionError):
             run(tmp_path / "own", Endless(breaks_at=6))
         shutil.copy(tmp_path / "other" / "checkpoints" / "last.ckpt", tmp_path / "own" / "checkpoints" / "last.ckpt")
         with pytest.raises(EngineError) as refused:
             run(tmp_path / "own")
-        assert refused.value.code == "other_training"
+        assert refused.value.code == code
+
+
+class TestHardware:
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    @pytest.mark.parametrize(
+        ("hardware", "code"), [(Hardware("cuda"), "no_cuda"), (Hardware("cpu", precision="16"), "precision")], ids=["cuda", "16 bit"]
+    )
+    def test_what_is_not_there(self, tmp_path, hardware, code) -> None:
+        with pytest.raises(EngineError) as refused:
+            run(tmp_path / "training", hardware=hardware)
+        assert refused.value.code == code
+        assert not (tmp_path / "training").exists()
+
+    def test_bfloat16_on_the_cpu(self, tmp_path) -> None:
+        run(tmp_path, hardware=Hardware("cpu", precision="bf16"))
+        assert all(0 < loss < 3 for loss in losses_in(tmp_path))
 
 
 class TestEnds:
@@ -274,6 +294,16 @@ class TestEnds:
         kept = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
         assert kept["step"] == 4
         assert all(torch.isfinite(value).all() for value in kept["weights"].values())
+
+    def test_a_gpu_that_is_too_small_is_said(self, tmp_path, monkeypatch) -> None:
+        def full(*_: Any) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        monkeypatch.setattr(Tiny, "forward", full)
+        with pytest.raises(EngineError) as stopped:
+            run(tmp_path)
+        assert stopped.value.code == "gpu_memory"
+        assert "batch size" in stopped.value.text
 
     def test_neither_steps_nor_minutes(self) -> None:
         with pytest.raises(ValueError, match="steps or the minutes"):
