@@ -11,7 +11,7 @@ import pytest
 from processing.gui.AlgorithmDialog import AlgorithmDialog
 from processing.gui.BatchAlgorithmDialog import BatchAlgorithmDialog
 from processing.modeler.ModelerParametersDialog import ModelerParametersDialog
-from qgis.core import QgsProcessingModelAlgorithm, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
+from qgis.core import QgsProcessingContext, QgsProcessingModelAlgorithm, QgsProject, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.gui import QgsProcessingModelerParameterWidget
 from qgis.PyQt.QtWidgets import QComboBox, QMessageBox
 
@@ -258,6 +258,21 @@ class TestDialogs:
         found = values("detectrockglaciers", {"INPUT": str(stack)})
         assert found.get("THRESHOLD") is None and found.get("OVERLAP") is None
         assert not found.get("MODEL")
+
+    def test_a_training_that_is_left_as_it_comes(self, values, algorithm, false_engine, tmp_path):
+        false_engine()
+        (tmp_path / "samples.csv").touch()
+        found = values("trainnetwork", {"SAMPLES": str(tmp_path), "OUTPUT": str(tmp_path / "t")})
+        assert found["START"] == "imagenet" and not found.get("NETWORK") and not found.get("LOSS") and found.get("EPOCHS") is None
+        assert algorithm("trainnetwork").checkParameterValues(found, QgsProcessingContext()) == (True, "")
+
+    def test_what_lists_of_training_offer_and_what_is_typed_into_them(self, values, stack, tmp_path):
+        files = {"SAMPLES": str(tmp_path), "OUTPUT": str(tmp_path / "t")}
+        for start, network in (("random", "msnet"), ("/my/training", "dednet-drn")):
+            found = values("trainnetwork", {**files, "START": start, "NETWORK": network})
+            assert (found["START"], found["NETWORK"]) == (start, network)
+        for model in ("dednet-compact", ""):
+            assert (values("minehardnegatives", {**files, "STACKS": [str(stack)], "MODEL": model}).get("MODEL") or "") == model
 
     def test_a_scale_keeps_its_decimals(self, values, stack):
         found = values("preparespectralstack", {"INPUT": str(stack), "SENSOR": "custom", "SCALE": 2.75e-5, "OFFSET": -0.2})
