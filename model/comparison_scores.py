@@ -16,7 +16,7 @@ from engine.reporting import Reporter
 from engine.sample_files import UNKNOWN
 from engine.tiling import blended_probability
 from model.comparison_data import Folds
-from model.networks import Network
+from model.networks import Network, RandomForest
 
 THRESHOLD, OVERLAP = 0.5, 50.0
 """Probability from which a pixel is marked, the same for all; overlap of tiles, percent."""
@@ -38,6 +38,7 @@ def scores(network: Network, folds: Folds, fold: str, tile_px: int, reporter: Re
     """
     wanted, seen = ([folds.bands.index(name) for name in names] for names in (network.bands, folds.seen))
     predict = _predictor(network)
+    overlap = 0.0 if isinstance(network, RandomForest) else OVERLAP  # each pixel by itself: tiles do not matter
     thresholds = sweep_thresholds(THRESHOLD)
     evaluated = []
     cases = folds.cases(fold)
@@ -45,7 +46,7 @@ def scores(network: Network, folds: Folds, fold: str, tile_px: int, reporter: Re
         reporter.progress(number / len(cases), f"testing on sample {number + 1} of {len(cases)}")
         image, mask = case.read()
         valid = np.asarray(np.isfinite(image[seen]).all(axis=0))
-        probability = blended_probability(predict, image[wanted], valid, tile_px, OVERLAP)
+        probability = blended_probability(predict, image[wanted], valid, tile_px, overlap)
         evaluated.append(Evaluated(case, Tally.of(probability, mask, valid & (mask != UNKNOWN), thresholds), THRESHOLD))
     parts = {
         "main": [one for one in evaluated if folds.counts(one.case)],
