@@ -296,12 +296,11 @@ class Task(lightning.LightningModule):
     def _average(self) -> None:
         assert self.averaged is not None
         decay = min(self.settings.averaging, (1 + self.step) / (10 + self.step))
-        now = self.network.state_dict()
-        for name, value in self.averaged.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(now[name], 1 - decay)
-            else:
-                value.copy_(now[name])
+        now, mean = self.network.state_dict(), self.averaged.state_dict()
+        numbers = [name for name, value in mean.items() if value.is_floating_point()]
+        torch._foreach_lerp_([mean[name] for name in numbers], [now[name] for name in numbers], 1 - decay)
+        for name in mean.keys() - set(numbers):
+            mean[name].copy_(now[name])
 
     def _look_at_losses(self) -> None:
         """Log the losses of the last steps.
