@@ -207,7 +207,12 @@ class MineHardNegatives(TrainingAlgorithm):
         self.tell_of_curves(job.output, parameters.get(self.OUTPUT), context, feedback)
         result = self.run_in_engine(job, feedback)
         feedback.pushInfo(tr("It stopped because {}.").format(result["reason_text"]))
-        feedback.pushInfo(tr("The model of the best round is in {}. Export network gives one a name.").format(result["best_model"]))
+        if result["best_round"] == 0 and job.model:
+            feedback.pushInfo(tr("No round did better than the network that searched first."))
+        else:
+            feedback.pushInfo(
+                tr("The model of the best round is in {}. Give that folder to Detect rock glaciers.").format(result["best_model"])
+            )
         if result["hard_negatives"]:
             look = tr("Look at {}: set use to 0 where a rock glacier was mined, and run this again.")
             feedback.pushInfo(look.format(result["hard_negatives"]))

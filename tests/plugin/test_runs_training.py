@@ -425,7 +425,15 @@ class TestMine:
         assert (found["IOU"], found["BEST_ROUND"], found["ROUNDS_DONE"], found["NEGATIVES"]) == (0.5, 1, 2, 7)
         assert (found["MODEL_FOLDER"], found["GROWN_SAMPLES"], found["REASON"]) == ("m", "s", "all rounds are used up")
         assert "HARD_NEGATIVES" not in found and any("all rounds are used up" in info for info in listener.infos)
+        assert any("best round is in m." in info for info in listener.infos)
         assert QgsSettings().value("rock_glacier_mapper/last_training") == str(tmp_path / "mining")
+
+    def test_a_network_that_stays_the_best_is_told(self, plugin, models, samples, ground, tmp_path):
+        results_of(tmp_path, "mine_hard_negatives", **self.RESULT | {"best_round": 0})
+        listener = Listener()
+        parameters = {"SAMPLES": samples, **ground, "MODEL": "dednet-compact", "OUTPUT": str(tmp_path / "mining")}
+        processing.run(MINE, parameters, feedback=listener)
+        assert "No round did better than the network that searched first." in listener.infos
 
     def test_what_was_mined_is_to_be_looked_at(self, plugin, models, samples, ground, tmp_path):
         results_of(tmp_path, "mine_hard_negatives", **self.RESULT | {"hard_negatives": ground["OUTLINES"]})
