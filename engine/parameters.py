@@ -20,6 +20,7 @@ from jobs import (
     EVALUATED_SPLITS,
     INVENTORY_FORMS,
     MATCH_RULES,
+    MODEL_PRECISIONS,
     PERMAFROST_ACTIONS,
     PERMAFROST_PRESETS,
     SAMPLE_RECIPES,
@@ -28,6 +29,7 @@ from jobs import (
     TRAINING_PRECISIONS,
     TRAINING_RECIPES,
     TRAINING_STARTS,
+    AdaptJob,
     AssessJob,
     AttributesJob,
     CompareInventoriesJob,
@@ -37,6 +39,7 @@ from jobs import (
     EstimateAreaJob,
     EvaluateNetworkJob,
     ExportInventoryJob,
+    ExportNetworkJob,
     FallLinesJob,
     FinishReviewJob,
     ImportInventoryJob,
@@ -341,6 +344,18 @@ def _check_train(job: TrainJob) -> None:
     _check_files(job.samples, {"output": job.output, "model": job.model}, start)
 
 
+def _check_export(job: ExportNetworkJob) -> None:
+    known = "must name a checkpoint, the folder of a training or a model folder"
+    _hold(job, "checkpoint", bool(job.checkpoint), known)
+    _hold(job, "output", bool(job.output), "must name the model folder to write")
+    _hold(job, "precision", job.precision in MODEL_PRECISIONS, f"must be one of {', '.join(MODEL_PRECISIONS)}")
+    _hold(job, "threshold", job.threshold is None or 0 < job.threshold < 1, "must lie between 0 and 1")
+    _hold(job, "version", bool(job.version), "must be a text, such as 1.0")
+    if job.precision == "int8":
+        _hold(job, "samples", bool(job.samples), "must name a folder of training samples: int8 is calibrated on them")
+    _check_files(job.checkpoint, {"output": job.output}, job.samples)
+
+
 def _check_mine_hard_negatives(job: MineHardNegativesJob) -> None:
     _hold(job, "samples", bool(job.samples), "must name a folder of training samples")
     _hold(job, "stacks", bool(job.stacks), "must name one spectral stack or more to search")
@@ -363,6 +378,23 @@ def _check_compare_networks(job: CompareNetworksJob) -> None:
     _check_files(job.config, {"output": job.output})
 
 
+def _check_adapt(job: AdaptJob) -> None:
+    _hold(job, "minutes", job.minutes > 0, "must be more than 0")
+    _hold(job, "device", job.device in DEVICES, f"must be one of {', '.join(DEVICES)}")
+    _hold(job, "seed", job.seed >= 0, "must be a whole number of 0 or more")
+    if job.images is None:
+        _hold(job, "stacks", bool(job.stacks), "must name one spectral stack or more; or give images and masks")
+        _hold(job, "outlines", bool(job.outlines), "must name your outlines on the stacks")
+        _hold(job, "masks", job.masks is None, "goes with images: give images too")
+        _hold(job, "negatives", job.negatives is None, "goes with images: give images too")
+    else:
+        _hold(job, "images", not job.stacks and not job.outlines, "cannot go together with stacks and outlines: give one or the other")
+        _hold(job, "masks", bool(job.masks), "must name the folder of the masks of the chips")
+    inputs = [*job.stacks, job.outlines, job.images, job.masks, job.negatives, job.model]
+    _check_files(job.stacks[0] if job.stacks else str(job.images), {"output": job.output, "json": job.json}, *inputs)
+    _check_ending(job.json, (".json",), "the numbers are written as")
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     PrepareJob: _check_prepare,
     DetectJob: _check_detect,
@@ -379,7 +411,9 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     SamplesJob: _check_samples,
     EvaluateNetworkJob: _check_evaluate,
     TrainJob: _check_train,
+    ExportNetworkJob: _check_export,
     MineHardNegativesJob: _check_mine_hard_negatives,
+    AdaptJob: _check_adapt,
     CompareNetworksJob: _check_compare_networks,
     FinishReviewJob: _check_finish_review,
     MergeReviewsJob: _check_merge_reviews,

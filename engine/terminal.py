@@ -350,6 +350,41 @@ def _train_summary(result: Mapping[str, Any]) -> list[str]:
     return [*lines, *(file for file in files if file)]
 
 
+def _export_summary(result: Mapping[str, Any]) -> list[str]:
+    lines = [f"{result['output']}: {result['precision']}, {result['size_mb']:.1f} MB, threshold {result['threshold']:g}"]
+    for name, found in ((name, result["parity"][name]) for name in ("random", "samples")):
+        if found:
+            text = f"{found['tiles']} {'random tiles' if name == 'random' else 'validation samples'}: probabilities differ by up to "
+            text += f"{found['largest_difference']:.2g}, {100 * found['flipped_share']:.3f} % of the pixels change sides"
+            lines.append(text + (f", IoU {found['iou_before']:.4f} -> {found['iou_after']:.4f}" if "iou_before" in found else ""))
+    if result["calibrated_by"]:
+        lines.append(f"calibrated by {result['calibrated_by']}")
+    return [*lines, f"runs in Detect on {' and '.join(result['devices'])}, {result['tiles_per_second']:g} tiles a second"]
+
+
+def _adapt_summary(result: Mapping[str, Any]) -> list[str]:
+    def told(found: Mapping[str, Any]) -> str:
+        of_class = found["rock_glacier"]
+        return ", ".join(f"{name} {'-' if of_class[key] is None else format(of_class[key], '.4f')}" for name, key in SCORES)
+
+    kinds = {"adapted": "trained on your outlines", "recalibrated": "old weights, new threshold", "unchanged": "as the old one"}
+    counts, held_back = result["samples"], result["held_back"]
+    lines = [
+        f"{result['name']} from {result['adapted_from']['name']}: {kinds[result['chosen']]}",
+        f"{counts['positive']} samples with rock glaciers in {counts['places']} places, {counts['negative']} without; "
+        f"{result['steps']} steps, {result['minutes']:.1f} minutes on {result['device_used']}",
+    ]
+    if held_back is None:
+        lines.append("nothing could be held back: how good it is elsewhere is not known")
+    else:
+        lines += [f"held-back outlines, {name}: {told(held_back[name])}" for name in ("before", "after")]
+    lines.append(f"threshold {result['threshold']['before']:g} before, {result['threshold']['after']:g} now")
+    return [*lines, result["output"], *([result["json"]] if result["json"] else [])]
+
+
+SCORES = (("IoU", "iou"), ("precision", "precision"), ("recall", "recall"))
+
+
 def _mine_hard_negatives_summary(result: Mapping[str, Any]) -> list[str]:
     lines = [f"{'round':>5}{'negatives':>11}{'errors':>8}{'marked %':>10}{'IoU':>8}{'precision':>11}{'recall':>8}"]
     for row in result["rounds"]:
@@ -403,6 +438,7 @@ def _compare_networks_summary(result: Mapping[str, Any]) -> list[str]:
 
 
 SUMMARIES = {
+    "adapt": _adapt_summary,
     "prepare": _prepare_summary,
     "detect": _detect_summary,
     "postprocess": _postprocess_summary,
@@ -422,6 +458,7 @@ SUMMARIES = {
     "samples": _samples_summary,
     "evaluate": _evaluate_summary,
     "train": _train_summary,
+    "export": _export_summary,
     "mine_hard_negatives": _mine_hard_negatives_summary,
     "compare_networks": _compare_networks_summary,
     "models": _models_summary,

@@ -75,6 +75,22 @@ def make_identity(norm: nn.BatchNorm2d, bias: Tensor) -> None:
         norm.bias.copy_(bias)
 
 
+def keep_batch_norms(network: nn.Module) -> None:
+    """Let the batch norms of a network keep their statistics while the rest is trained: of few samples, a batch's own mislead."""
+
+    def kept(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
+        return type(f"Kept{kind.__name__}", (_Kept, kind), {})
+
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and not isinstance(module, _Kept):
+            module.__class__ = kept(type(module))
+
+
+class _Kept(nn.Module):
+    def train(self, mode: bool = True) -> Any:  # noqa: ARG002 whatever is asked for
+        return super().train(False)
+
+
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
     parent, _, child = name.rpartition(".")
     setattr(network.get_submodule(parent), child, module)

@@ -23,6 +23,7 @@ from engine.outputs import whole_file
 from model.batch_norms import folded
 from model.networks import Network, RandomForest
 from model.networks.network import STATISTICS, parameter_count
+from model.views import seen
 
 OPSET = 18
 """onnxruntime's CUDA provider resizes on the processor from opset 19 on in many releases."""
@@ -38,17 +39,20 @@ SMALLEST_SHORTENED = 1024
 
 
 class ProbabilityNetwork(nn.Module):
-    """What is exported: stack (N, bands, rows, cols), NaN where not observed -> probability (N, 1, rows, cols), 0-1."""
+    """What is exported: stack (N, bands, rows, cols), NaN where not observed -> probability (N, 1, rows, cols), 0-1.
 
-    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
+    ``views``: 1, or 8: the mean of the logits of the eight symmetries, see :mod:`model.views`.
+    """
+
+    def __init__(self, network: nn.Module, temperature: float = 1.0, views: int = 1) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network, self.temperature, self.views = network, temperature, views
 
     def forward(self, stack: Tensor) -> Tensor:
-        return torch.sigmoid(self.network(stack).float() / self.temperature)
+        return torch.sigmoid(seen(self.network, stack, self.views) / self.temperature)
 
 
-def onnx_model(network: Network, tile: int = 128, temperature: float = 1.0) -> ModelProto:
+def onnx_model(network: Network, tile: int = 128, temperature: float = 1.0, views: int = 1) -> ModelProto:
     """A network as ONNX of opset 18: input ``stack``, output ``probability``, any batch, rows and columns.
 
     The network's state stands in it under its own names, behind ``network.``, batch norms as they are: onnxruntime folds them into
@@ -60,7 +64,7 @@ def onnx_model(network: Network, tile: int = 128, temperature: float = 1.0) -> M
     tile : side of the example that is traced, in pixels
     temperature : by which the logit is divided, see :mod:`model.calibration`
     """
-    return network.onnx_model(temperature) if isinstance(network, RandomForest) else traced(network, tile, temperature)
+    return network.onnx_model(temperature) if isinstance(network, RandomForest) else traced(network, tile, temperature, views)
 
 
 def half_precision(network: Network) -> Network:
@@ -74,14 +78,14 @@ def half_precision(network: Network) -> Network:
     return network
 
 
-def traced(network: Network, tile: int, temperature: float) -> ModelProto:
+def traced(network: Network, tile: int, temperature: float, views: int = 1) -> ModelProto:
     """The graph of a network as torch writes it, with named dimensions and nothing that only a debugger reads."""
     bands = len(network.bands)
     example = torch.rand(2, bands, tile, tile)
     example[:, 3:, :4] = torch.nan
     dynamic = {"stack": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}}
     program = torch.onnx.export(
-        ProbabilityNetwork(network, temperature).eval(),
+        ProbabilityNetwork(network, temperature, views).eval(),
         (example,),
         dynamo=True,
         opset_version=OPSET,
@@ -180,6 +184,7 @@ def write_model_folder(
     storage: str = "fp32",
     precision: str = "fp32",
     model: ModelProto | None = None,
+    views: int = 1,
 ) -> ModelCard:
     """Export a network and write its card beside it; the folder's name is the model's.
 
@@ -192,9 +197,10 @@ def write_model_folder(
     about : what a person wants to know: training data, command, scores, limits; kept in the card as it is
     storage : of the weights in the file: ``fp32``, or one of ``STORAGES``, which make the file smaller and change nothing else
     precision, model : what it computes in, and the graph that does; None = that of :func:`onnx_model`, in ``fp32``
+    views : see :class:`ProbabilityNetwork`; eight take eight times as long
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model = onnx_model(network, tile_px, temperature) if model is None else model
+    model = onnx_model(network, tile_px, temperature, views) if model is None else model
     model = model if storage == "fp32" else shortened(model, storage)
     properties = {
         "bands": ",".join(network.bands),
@@ -225,6 +231,7 @@ def write_model_folder(
         "size_mb": round((folder / "model.onnx").stat().st_size / 1e6, 3),
         "opset": OPSET,
         "precision": precision,
+        **({"views": views} if views != 1 else {}),
         **({"storage": {"kind": storage, "what": STORAGES[storage]}} if storage != "fp32" else {}),
         "network": {"name": network_name, "parameters": parameter_count(network), "options": asdict(network.options)},
         "normalisation": {

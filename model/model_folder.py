@@ -19,7 +19,7 @@ from engine.errors import EngineError
 from engine.inference import open_network
 from engine.reporting import SilentReporter
 from model.batch_norms import make_identity, norms_after_convolutions
-from model.export import PREFIX
+from model.export import PREFIX, ProbabilityNetwork
 from model.networks import NETWORKS, BandStatistics, Network, RandomForest, create_network
 from model.networks.network import STATISTICS
 from model.trained_network import TrainedNetwork, as_option
@@ -30,7 +30,7 @@ FOLDED_BIAS = (".weight_bias", ".bias")
 """Ends of the name of the bias that a convolution has from a folded batch norm."""
 KNOWN = {
     "format", "name", "title", "version", "bands", "nir", "gsd_m", "tile_px", "overlap", "threshold", "classes", "sha256", "opset",
-    "network", "normalisation", "calibration", "precision", "storage", "size_mb", "qualification",
+    "network", "normalisation", "calibration", "precision", "storage", "size_mb", "qualification", "views",
 }  # fmt: skip
 """What a card says of the file itself; the rest is about how the network came to be."""
 
@@ -66,7 +66,8 @@ def read_model_folder(folder: str | Path) -> TrainedNetwork:
     else:
         _restore(network, kept_values(model))
     network.eval()
-    _check_agreement(network, temperature, card, LARGEST_DIFFERENCE[precision])
+    views = int(card.document.get("views", 1))
+    _check_agreement(ProbabilityNetwork(network, temperature, views), card, LARGEST_DIFFERENCE[precision])
     return TrainedNetwork(
         network=network,
         name=said["name"],
@@ -75,6 +76,7 @@ def read_model_folder(folder: str | Path) -> TrainedNetwork:
         threshold=card.threshold,
         temperature=temperature,
         nir=card.nir,
+        views=views,
         about={
             **{name: value for name, value in card.document.items() if name not in KNOWN},
             "from_model": {"name": card.name, "version": card.version, "sha256": card.sha256, "precision": precision},
@@ -119,11 +121,11 @@ def _statistics(card: ModelCard) -> BandStatistics:
 
 
 @torch.no_grad()
-def _check_agreement(network: Network, temperature: float, card: ModelCard, largest: float) -> None:
+def _check_agreement(network: ProbabilityNetwork, card: ModelCard, largest: float) -> None:
     stack = np.random.default_rng(1).random((1, len(card.bands), card.tile_px, card.tile_px), dtype=np.float32)
     stack[:, :, : card.tile_px // 8] = np.nan
     wanted = open_network(card, "cpu", 1, SilentReporter()).run(stack)
-    given = torch.sigmoid(network(torch.from_numpy(stack)) / temperature)[:, 0].numpy()
+    given = network(torch.from_numpy(stack))[:, 0].numpy()
     difference = float(np.abs(given - wanted).max())
     if not difference <= largest:
         raise _not_trainable(

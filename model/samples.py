@@ -179,18 +179,26 @@ class Batches:
     ----------
     sources : source and how many samples of each batch come from it
     side : rows and columns of a sample
+    bands : of the network, among those of a stack
     """
 
-    def __init__(self, sources: Sequence[tuple[Source, int]], side: int, augmentation: Augmentation, seed: int) -> None:
-        self._sources, self._side, self._augmentation, self._seed = sources, side, augmentation, seed
+    def __init__(
+        self,
+        sources: Sequence[tuple[Source, int]],
+        side: int,
+        augmentation: Augmentation,
+        seed: int,
+        bands: Sequence[str] = STACK_BANDS,
+    ) -> None:
+        self._sources, self._side, self._augmentation, self._seed, self._bands = sources, side, augmentation, seed, bands
 
     def __getitem__(self, number: int) -> tuple[Array, Array, Array]:
-        """stack (N, 6, side, side), truth (N, 1, side, side), weight (N, 1, side, side): 0 where not observed or unknown."""
+        """stack (N, bands, side, side), truth (N, 1, side, side), weight (N, 1, side, side): 0 where not observed or unknown."""
         rng = np.random.default_rng((self._seed, number))
         samples = [
             augmented(*source.draw(rng), self._side, self._augmentation, rng) for source, count in self._sources for _ in range(count)
         ]
-        return as_batch(samples)
+        return as_batch(samples, self._bands)
 
 
 def as_batch(samples: Sequence[tuple[Array, Array]], bands: Sequence[str] = STACK_BANDS) -> tuple[Array, Array, Array]:

@@ -23,7 +23,8 @@ class TrainedNetwork:
 
     ``network`` in evaluation mode, on the CPU; ``name`` in :data:`model.networks.NETWORKS`; ``gsd_m`` ground sampling distance, metres;
     ``tile_px`` side of a tile, pixels; ``threshold`` 0-1 of the probability sigmoid(logit / ``temperature``); ``nir`` "required" or
-    "optional"; ``about`` what a card says beside these: training, training_data, scores ...
+    "optional"; ``about`` what a card says beside these: training, training_data, scores ...; ``views`` as its model folder has them, see
+    :class:`model.export.ProbabilityNetwork`.
     """
 
     network: Network
@@ -34,6 +35,7 @@ class TrainedNetwork:
     temperature: float = 1.0
     nir: str = "optional"
     about: dict[str, Any] = field(default_factory=dict)
+    views: int = 1
 
 
 def read_trained(path: str | Path, reporter: Reporter | None = None) -> TrainedNetwork:

@@ -13,6 +13,7 @@ from engine.errors import EngineError
 from engine.parameters import check_job
 from jobs import (
     JOB_TYPES,
+    AdaptJob,
     AssessJob,
     AttributesJob,
     CompareInventoriesJob,
@@ -23,6 +24,7 @@ from jobs import (
     EstimateAreaJob,
     EvaluateNetworkJob,
     ExportInventoryJob,
+    ExportNetworkJob,
     FallLinesJob,
     FinishReviewJob,
     ImportInventoryJob,
@@ -56,6 +58,8 @@ ESTIMATE = EstimateAreaJob("points.gpkg")
 SAMPLES = SamplesJob("samples", ("stack.tif",), "outlines.gpkg")
 EVALUATE = EvaluateNetworkJob(images="positive", masks="mask", json="evaluation.json")
 TRAIN = TrainJob("samples", "training")
+ADAPT = AdaptJob("own-model", images="positive", masks="mask")
+EXPORT_NETWORK = ExportNetworkJob("training", "model")
 MINE = MineHardNegativesJob("samples", "mining", ("stack.tif",), areas="areas.gpkg", outlines="outlines.gpkg")
 START = StartReviewJob("outlines.gpkg", "review.gpkg", manual="manual.gpkg")
 UPDATE = UpdateReviewJob("review.gpkg", "review.gpkg", predicted="outlines.gpkg")
@@ -63,6 +67,7 @@ MERGE = MergeReviewsJob(("ada.gpkg", "bo.gpkg"), "review.gpkg")
 COMPARE_NETWORKS = CompareNetworksJob("networks.toml", "comparison")
 FINISH = FinishReviewJob("review.gpkg", "finished")
 JOBS = (
+    ADAPT,
     PREPARE,
     DETECT,
     POSTPROCESS,
@@ -82,6 +87,7 @@ JOBS = (
     SAMPLES,
     EVALUATE,
     TRAIN,
+    EXPORT_NETWORK,
     MINE,
     COMPARE_NETWORKS,
     ModelsJob(),
@@ -206,6 +212,14 @@ def test_every_command_has_a_job() -> None:
         (EVALUATE, {"low_snow": 1.5}),
         (EVALUATE, {"device": "gpu"}),
         (EVALUATE, {"batch_size": -1}),
+        (ADAPT, {"images": None}),
+        (ADAPT, {"masks": None}),
+        (ADAPT, {"outlines": "outlines.gpkg"}),
+        (ADAPT, {"minutes": 0.0}),
+        (ADAPT, {"seed": -1}),
+        (ADAPT, {"device": "gpu"}),
+        (dataclasses.replace(ADAPT, images=None, masks=None, stacks=("stack.tif",)), {"outlines": None}),
+        (dataclasses.replace(ADAPT, images=None, stacks=("stack.tif",), outlines="o.gpkg"), {"masks": "mask"}),
         (TRAIN, {"samples": ""}),
         (TRAIN, {"output": ""}),
         (TRAIN, {"model": ""}),
@@ -226,6 +240,12 @@ def test_every_command_has_a_job() -> None:
         (TRAIN, {"minutes": 0.0}),
         (TRAIN, {"seed": -1}),
         (TRAIN, {"workers": -1}),
+        (EXPORT_NETWORK, {"checkpoint": ""}),
+        (EXPORT_NETWORK, {"output": ""}),
+        (EXPORT_NETWORK, {"precision": "fp8"}),
+        (dataclasses.replace(EXPORT_NETWORK, precision="int8", samples="samples"), {"samples": None}),
+        (EXPORT_NETWORK, {"threshold": 1.0}),
+        (EXPORT_NETWORK, {"version": ""}),
         (MINE, {"samples": ""}),
         (MINE, {"output": ""}),
         (MINE, {"stacks": ()}),

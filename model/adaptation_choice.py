@@ -1,0 +1,87 @@
+"""Which of several networks, and at what threshold, does best on outlines that were held back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from engine.probability_accuracy import Tally, best, figures, sweep, sweep_thresholds
+from engine.sample_files import ROCK_GLACIER
+from model.calibration import fit_temperature
+
+NOISE = 0.03
+"""Loss of IoU on what was held back that says nothing: few outlines, and each trial had fewer than the final training."""
+TRUSTED = 2.0
+"""Places whose outlines weigh as much as what is expected of any threshold."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a network said of samples that it was not trained on: ``logit`` (n,), ``truth`` (n,) 0 or 1, of pixels that count."""
+
+    logit: NDArray[np.float32]
+    truth: NDArray[np.float32]
+
+    def tally(self, temperature: float, threshold: float) -> Tally:
+        """Counted at all thresholds of the sweep and at this one."""
+        probability = (1 / (1 + np.exp(-np.clip(self.logit.astype(np.float64) / temperature, -30, 30)))).astype(np.float32)
+        mask = (self.truth * ROCK_GLACIER).astype(np.uint8)
+        return Tally.of(probability, mask, np.ones(mask.shape, bool), sweep_thresholds(threshold))
+
+    def figures(self, temperature: float, threshold: float) -> dict[str, Any]:
+        """See :func:`engine.probability_accuracy.figures`."""
+        return figures(self.tally(temperature, threshold), threshold)
+
+    def iou(self, temperature: float, threshold: float) -> float:
+        """Of rock glacier; 0 where it is not defined."""
+        return float(self.figures(temperature, threshold)["rock_glacier"]["iou"] or 0.0)
+
+
+def together(parts: Sequence[Said]) -> Said:
+    """The pixels of several."""
+    return Said(np.concatenate([part.logit for part in parts]), np.concatenate([part.truth for part in parts]))
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """``temperature`` and ``threshold`` for a network, and the ``iou`` of what it said with them."""
+
+    temperature: float
+    threshold: float
+    iou: float
+
+
+def calibrated(said: Said, places: int) -> Calibrated:
+    """Temperature and threshold for what was said of samples of some places.
+
+    The threshold lies between the best one of the sweep and the one that is best where probabilities are right, half of the F1 that is
+    reached, the nearer to the first the more places there are.
+
+    Source
+    ------
+    Lipton et al. (2014), Optimal thresholding of classifiers to maximize F1 measure.
+    """
+    logit, truth = torch.from_numpy(said.logit), torch.from_numpy(said.truth)
+    temperature = fit_temperature(nn.Identity(), [(logit, truth, torch.ones_like(truth))])  # type: ignore[list-item]
+    row = best(sweep(said.tally(temperature, 0.5)))
+    if row is None:
+        return Calibrated(temperature, 0.5, 0.0)
+    wanted, expected = float(row["threshold"] or 0.5), float(row["f1"] or 0.0) / 2
+    trust = places / (places + TRUSTED)
+    threshold = round(_probability(trust * _logit(wanted) + (1 - trust) * _logit(min(max(expected, 0.01), 0.5))), 3)
+    return Calibrated(temperature, threshold, said.iou(temperature, threshold))
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
