@@ -354,7 +354,7 @@ def _export_summary(result: Mapping[str, Any]) -> list[str]:
     lines = [f"{result['output']}: {result['precision']}, {result['size_mb']:.1f} MB, threshold {result['threshold']:g}"]
     for name, found in ((name, result["parity"][name]) for name in ("random", "samples")):
         if found:
-            text = f"{found['tiles']} {'random tiles' if name == 'random' else 'validation samples'}: probabilities differ by up to "
+            text = f"{found['tiles']} {'random tiles' if name == 'random' else 'samples'}: probabilities differ by up to "
             text += f"{found['largest_difference']:.2g}, {100 * found['flipped_share']:.3f} % of the pixels change sides"
             lines.append(text + (f", IoU {found['iou_before']:.4f} -> {found['iou_after']:.4f}" if "iou_before" in found else ""))
     if result["calibrated_by"]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from engine.card import CARD_FORMAT, ModelCard, read_card
 from engine.outputs import whole_file
+from engine.terminal import plain
 from model.batch_norms import folded
 from model.networks import Network, RandomForest
 from model.networks.network import STATISTICS, parameter_count
@@ -29,6 +30,9 @@ OPSET = 18
 """onnxruntime's CUDA provider resizes on the processor from opset 19 on in many releases."""
 PREFIX = "network."
 """Of the names that the network's state has in a file."""
+OVERLAP = 50.0
+"""Of neighbouring tiles, percent, as Lin et al. (2024) have it."""
+LICENCE = "not stated; whoever trained it decides"
 STORAGES = {
     "fp16": "weights stand in the file in 16 bits and are brought to float32 when it is loaded; the arithmetic is that of float32",
     "int8": "weights stand in the file in 8 bits, with a scale for each output channel, and are brought to float32 when it is loaded; the "
@@ -244,6 +248,13 @@ def write_model_folder(
     with whole_file(folder / "model.json") as path:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return read_card(folder)
+
+
+def add_to_card(folder: Path, values: Mapping[str, Any]) -> None:
+    """Let the card of a model folder say more."""
+    with whole_file(folder / "model.json") as path:
+        document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        path.write_text(json.dumps(document | plain(dict(values)), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _as_written(values: Tensor) -> list[float]:

@@ -31,6 +31,7 @@ FOLDED_BIAS = (".weight_bias", ".bias")
 KNOWN = {
     "format", "name", "title", "version", "bands", "nir", "gsd_m", "tile_px", "overlap", "threshold", "classes", "sha256", "opset",
     "network", "normalisation", "calibration", "precision", "storage", "size_mb", "qualification", "views",
+    "evaluation", "computes_in", "export",
 }  # fmt: skip
 """What a card says of the file itself; the rest is about how the network came to be."""
 

@@ -13,7 +13,7 @@ from engine.reporting import Reporter, StagedReporter
 from engine.sample_files import SampleSet, read_samples
 from jobs import TrainJob
 from model.checkpoints import BEST, CHECKPOINTS, read_checkpoint, write_checkpoint
-from model.export import write_model_folder
+from model.export import LICENCE, OVERLAP, write_model_folder
 from model.networks import RandomForest
 from model.networks.network import parameter_count
 from model.recipes import Recipe
@@ -27,8 +27,6 @@ from model.training_settings import TrainingSettings
 from model.validation import Choice, choose
 
 METRICS = "metrics.json"
-OVERLAP = 50.0
-LICENCE = "not stated; whoever trained it decides"
 TRAINED = 0.97
 """Of the progress; what follows is choosing the threshold and writing the model."""
 
