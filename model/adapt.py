@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -222,7 +222,7 @@ class Adaptation:
             new = self._train(kept, number, parts - number, stage, f"Trying without part {number + 1} of {len(folds)}")
             said.append(self._look(self._blended(new), held, self.views))
         trained = self._candidate("adapted", together(said)) if said else None
-        chosen = self._unchecked() if trained is None else best_of(old, trained, self._unchanged(before))
+        chosen = Candidate("adapted", self.views, self._surer) if trained is None else best_of(old, trained, self._unchanged(before))
         after = self._old
         if chosen.kind == "adapted":
             stage = StagedReporter(reporter, 0.05 + 0.9 * len(folds) / parts, 0.95)
@@ -254,19 +254,24 @@ class Adaptation:
             "steps": self._steps,
         }
 
+    @property
+    def _own(self) -> Calibrated:
+        """Temperature and threshold of the old model."""
+        return Calibrated(self.start.temperature, self.start.threshold)
+
+    @property
+    def _surer(self) -> Calibrated:
+        """Those to expect of trained weights: the threshold half-way to one half, since training makes a network surer."""
+        odds = math.sqrt(self.start.threshold / (1 - self.start.threshold))
+        return Calibrated(self.start.temperature, round(odds / (1 + odds), 3))
+
     def _candidate(self, kind: str, said: Said) -> Candidate:
-        return Candidate(kind, self.views, calibrated(said, self._ground.places), said)
+        expected = self._surer if kind == "adapted" else self._own
+        return Candidate(kind, self.views, calibrated(said, expected, self._ground.places), said)
 
     def _unchanged(self, before: Said) -> Candidate:
-        start = self.start
-        iou = before.iou(start.temperature, start.threshold)
-        return Candidate("unchanged", start.views, Calibrated(start.temperature, start.threshold, iou), before)
-
-    def _unchecked(self) -> Candidate:
-        """Where nothing could be held back: half-way between the old threshold and one half, since training makes a network surer."""
-        odds = math.sqrt(self.start.threshold / (1 - self.start.threshold))
-        choice = Calibrated(self.start.temperature, round(odds / (1 + odds), 3), 0.0)
-        return Candidate("adapted", self.views, choice)
+        own = self._own
+        return Candidate("unchanged", self.start.views, replace(own, iou=before.iou(own.temperature, own.threshold)), before)
 
     def _blended(self, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: torch.lerp(old, new[name], BLEND) if old.is_floating_point() else old for name, old in self._old.items()}

@@ -18,8 +18,8 @@ from model.calibration import fit_temperature
 
 NOISE = 0.03
 """Loss of IoU on what was held back that says nothing: few outlines, and each trial had fewer than the final training."""
-TRUSTED = 2.0
-"""Places whose outlines weigh as much as what is expected of any threshold."""
+TRUSTED = 4.0
+"""Places whose outlines weigh as much as the temperature and the threshold that are expected without them."""
 
 
 @dataclass(frozen=True)
@@ -51,31 +51,28 @@ def together(parts: Sequence[Said]) -> Said:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """``temperature`` and ``threshold`` for a network, and the ``iou`` of what it said with them."""
+    """``temperature`` and ``threshold`` for a network, and the ``iou`` of what it said with them, 0 where nothing was asked."""
 
     temperature: float
     threshold: float
-    iou: float
+    iou: float = 0.0
 
 
-def calibrated(said: Said, places: int) -> Calibrated:
+def calibrated(said: Said, expected: Calibrated, places: int) -> Calibrated:
     """Temperature and threshold for what was said of samples of some places.
 
-    The threshold lies between the best one of the sweep and the one that is best where probabilities are right, half of the F1 that is
-    reached, the nearer to the first the more places there are.
-
-    Source
-    ------
-    Lipton et al. (2014), Optimal thresholding of classifiers to maximize F1 measure.
+    They lie between ``expected`` and what is best for what was said, the nearer to the latter the more places there are: few places tell
+    little, and what was said of them was said by a network that had seen fewer than the final one.
     """
     logit, truth = torch.from_numpy(said.logit), torch.from_numpy(said.truth)
-    temperature = fit_temperature(nn.Identity(), [(logit, truth, torch.ones_like(truth))])  # type: ignore[list-item]
-    row = best(sweep(said.tally(temperature, 0.5)))
+    fitted = fit_temperature(nn.Identity(), [(logit, truth, torch.ones_like(truth))])  # type: ignore[list-item]
+    row = best(sweep(said.tally(fitted, 0.5)))
     if row is None:
-        return Calibrated(temperature, 0.5, 0.0)
-    wanted, expected = float(row["threshold"] or 0.5), float(row["f1"] or 0.0) / 2
+        return Calibrated(expected.temperature, expected.threshold, said.iou(expected.temperature, expected.threshold))
     trust = places / (places + TRUSTED)
-    threshold = round(_probability(trust * _logit(wanted) + (1 - trust) * _logit(min(max(expected, 0.01), 0.5))), 3)
+    temperature = fitted**trust * expected.temperature ** (1 - trust)
+    wanted = trust * fitted * _logit(float(row["threshold"] or 0.5)) + (1 - trust) * expected.temperature * _logit(expected.threshold)
+    threshold = round(min(max(_probability(wanted / temperature), 0.01), 0.99), 3)
     return Calibrated(temperature, threshold, said.iou(temperature, threshold))
 
 

@@ -21,7 +21,7 @@ from engine.errors import EngineError
 from engine.reporting import SilentReporter
 from jobs import AdaptJob
 from model import adapt as adapting
-from model.adaptation_choice import Said, calibrated
+from model.adaptation_choice import Calibrated, Said, calibrated
 from model.batch_norms import keep_batch_norms
 from model.export import onnx_model
 from model.model_folder import read_model_folder
@@ -156,20 +156,22 @@ def said(shift: float, spread: float = 1.0) -> Said:
 def test_a_shifted_network_gets_its_threshold_back() -> None:
     right, shifted = said(0.0), said(-3.0)
     assert shifted.iou(1.0, 0.5) < 0.3
-    found = calibrated(shifted, places=10)
+    found = calibrated(shifted, Calibrated(1.0, 0.5), places=40)
     assert found.threshold < 0.4
     assert found.iou > right.iou(1.0, 0.5) - 0.05
-    assert calibrated(said(0.0), 10).iou >= right.iou(1.0, 0.5) - 0.02
 
 
-def test_few_places_are_trusted_less() -> None:
-    skewed = said(-3.0)
-    best = calibrated(skewed, 1000).iou
-    assert calibrated(skewed, 1).iou <= calibrated(skewed, 5).iou + 1e-6 <= best + 2e-6
+def test_the_fewer_places_the_nearer_to_what_is_expected() -> None:
+    shifted, expected = said(-3.0), Calibrated(1.0, 0.5)
+    thresholds = [calibrated(shifted, expected, places).threshold for places in (1, 3, 10, 1000)]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert 0.5 > thresholds[0] > thresholds[-1]
+    assert calibrated(shifted, expected, 0).threshold == 0.5
 
 
-def test_nothing_marked_rightly_keeps_the_middle() -> None:
-    assert calibrated(Said(np.full(10, -50, np.float32), np.zeros(10, np.float32)), 3).threshold == 0.5
+def test_nothing_marked_rightly_keeps_what_is_expected() -> None:
+    nothing = Said(np.full(10, -50, np.float32), np.zeros(10, np.float32))
+    assert calibrated(nothing, Calibrated(2.0, 0.3), 3).threshold == 0.3
 
 
 @pytest.mark.parametrize(
