@@ -48,5 +48,5 @@ def runs_of_networks(
     axes.set_ylim(0.4, len(means) + 0.6)
     axes.set_xlim(left=0)
     axes.set_xlabel(axis)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18 if len(means) < 6 else -0.1), ncols=min(6, len(folds)), title="left out")
+    figure.legend(loc="outside lower center", ncols=min(8, len(folds)), title="left out")
     return figure
