@@ -43,6 +43,11 @@ class Said:
         """Of rock glacier; 0 where it is not defined."""
         return float(self.figures(temperature, threshold)["rock_glacier"]["iou"] or 0.0)
 
+    def highest_iou(self) -> float:
+        """At the best threshold of the sweep; 0 where nothing was marked rightly."""
+        row = best(sweep(self.tally(1.0, 0.5)))
+        return float(row["iou"] or 0.0) if row else 0.0
+
 
 def together(parts: Sequence[Said]) -> Said:
     """The pixels of several."""

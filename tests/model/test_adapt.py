@@ -161,6 +161,11 @@ def test_a_shifted_network_gets_its_threshold_back() -> None:
     assert found.iou > right.iou(1.0, 0.5) - 0.05
 
 
+def test_what_was_forgotten_is_no_matter_of_the_threshold() -> None:
+    assert said(-2.0).highest_iou() == pytest.approx(said(0.0).highest_iou(), abs=0.02)
+    assert Said(np.full(10, -50, np.float32), np.zeros(10, np.float32)).highest_iou() == 0
+
+
 def test_the_fewer_places_the_nearer_to_what_is_expected() -> None:
     shifted, expected = said(-3.0), Calibrated(1.0, 0.5)
     thresholds = [calibrated(shifted, expected, places).threshold for places in (1, 3, 10, 1000)]
