@@ -33,6 +33,9 @@ from jobs import JOB_TYPES, Job, from_json
 DONE, FAILED, CANCELLED = 0, 1, 130
 """Exit status; argparse adds 2 for wrong usage."""
 
+OWN = {"engine", "jobs", "model"}
+"""Packages of this project: where one of them lacks a name, that is its own error, and not mended by installing anything."""
+
 BLOCK_CACHE_BYTES = 128_000_000
 """GDAL would take a share of the machine's memory, and grow into it with the scene."""
 
@@ -99,10 +102,15 @@ def _function_of(command: str) -> Callable[[Job, Any], dict[str, Any]]:
     try:
         function: Callable[[Job, Any], dict[str, Any]] = getattr(importlib.import_module(module), command)
     except ImportError as error:
-        if is_in_model:
+        if is_in_model and _root(error) not in OWN | sys.stdlib_module_names:
             raise training_missing(str(error)) from error
         raise
     return function
+
+
+def _root(error: ImportError) -> str:
+    """The package that could not be imported, or lacks a name; empty where the error does not tell."""
+    return (error.name or "").partition(".")[0]
 
 
 def explained(error: Exception) -> EngineError:
@@ -116,7 +124,7 @@ def explained(error: Exception) -> EngineError:
         )
     if is_disk_full(error):
         return EngineError("disk_full", f"A disk is full. Free some space or choose another output folder. ({error})")
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and _root(error) not in OWN:
         return EngineError(
             "engine_incomplete",
             f"The engine's environment lacks something: {error}. Install the engine again; doctor says what is missing.",

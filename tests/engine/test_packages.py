@@ -81,6 +81,23 @@ class TestCommandsInModel:
             run()
         assert raised.value.code == "training_missing"
 
+    @pytest.mark.parametrize(
+        ("line", "code", "traced"),
+        [
+            ("import model.module_that_nobody_wrote", "internal", True),
+            ("from engine.errors import NoSuchError", "internal", True),
+            ("from typing import NoSuchThing", "engine_incomplete", False),
+        ],
+    )
+    def test_an_error_of_its_own_is_no_missing_package(
+        self, stub: Path, installed: dict[str, str], capsys: pytest.CaptureFixture[str], line: str, code: str, traced: bool
+    ) -> None:
+        stub.write_text(f"{line}\n")
+        with pytest.raises(ImportError) as raised:
+            run()
+        assert cli.explained(raised.value).code == code
+        assert (line in capsys.readouterr().err) == traced
+
     def test_those_of_the_engine_ask_for_no_torch(self, installed: dict[str, str]) -> None:
         installed.clear()
         assert "models" in run()
