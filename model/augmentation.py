@@ -7,7 +7,9 @@ All work on one sample: reflectance (4, rows, cols) of red, green, blue, nir, Na
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,29 +29,38 @@ class Augmentation:
     ----------
     largest_zoom : ground sampling distance changes by up to this factor, both ways
     largest_turn : degrees, on top of a random one of the eight symmetries
-    gain, gamma, band_gain, contrast : standard deviation of the logarithm of each factor; ``band_gain`` is one per band
+    strength : multiplies what follows but for ``grey`` and ``blur``
+    gain, gamma, band_gain, contrast, colour : standard deviation of the logarithm of each factor; ``band_gain`` is one per band
+    light_field : the same, of a factor that changes smoothly over the sample, for half of the samples
     haze : largest reflectance added to (or half of it taken from) all bands
-    grey : largest share of colour that is taken away
+    grey : largest share of colour that is taken away, for half of the samples
     blur : largest standard deviation in pixels, for a quarter of the samples
+    sharpen : by how much of the difference to a blurred one others are changed, at most, for a quarter of the samples
     noise : largest standard deviation in reflectance
     nir_absent : share of four-band samples that lose their NIR
     saturated : share of samples that saturate as true-colour images do
     holes : share of samples with a hole or a collar that was not observed
+    cutmix : share of samples that get a rectangle of another one of their batch, see :func:`mixed`
     """
 
     largest_zoom: float = 1.4
     largest_turn: float = 20.0
+    strength: float = 1.0
     gain: float = 0.35
     gamma: float = 0.2
     band_gain: float = 0.05
     contrast: float = 0.2
+    colour: float = 0.0
+    light_field: float = 0.0
     haze: float = 0.05
     grey: float = 0.7
     blur: float = 1.0
+    sharpen: float = 0.0
     noise: float = 0.008
     nir_absent: float = 0.5
     saturated: float = 0.3
     holes: float = 0.15
+    cutmix: float = 0.0
 
     def __call__(self, reflectance: Array, truth: NDArray[np.uint8], side: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """See :func:`augmented`."""
@@ -99,22 +110,61 @@ def placed(reflectance: Array, truth: NDArray[np.uint8], side: int, how: Augment
 
 def relit(reflectance: Array, how: Augmentation, rng: np.random.Generator) -> Array:
     """Other light, haze, sensor and processing: gain, gamma, contrast, colour, blur, noise, saturation."""
-    bands = len(reflectance)
+    bands, strength = len(reflectance), how.strength
     level = 0.2
-    gamma = math.exp(rng.normal(0, how.gamma))
+    gamma = math.exp(strength * rng.normal(0, how.gamma))
     changed = level * (np.clip(reflectance, 1e-4, None) / level) ** gamma
-    changed *= np.exp(rng.normal(0, how.gain) + rng.normal(0, how.band_gain, (bands, 1, 1)))
+    changed *= np.exp(strength * (rng.normal(0, how.gain) + rng.normal(0, how.band_gain, (bands, 1, 1))))
     middle = np.nanmean(changed[:3])
-    changed = middle + (changed - middle) * math.exp(rng.normal(0, how.contrast))
+    changed = middle + (changed - middle) * math.exp(strength * rng.normal(0, how.contrast))
     grey = rng.uniform(0, how.grey) * (rng.random() < 0.5)
     changed[:3] += grey * (changed[:3].mean(axis=0) - changed[:3])
-    changed += rng.uniform(-how.haze / 2, how.haze)
-    if rng.random() < 0.25:
+    if how.colour:
+        mean = changed[:3].mean(axis=0)
+        changed[:3] = mean + (changed[:3] - mean) * math.exp(strength * rng.normal(0, how.colour))
+    changed += strength * rng.uniform(-how.haze / 2, how.haze)
+    if how.light_field and rng.random() < 0.5:
+        changed *= np.exp(strength * how.light_field * smooth_field(reflectance.shape[1:], rng))
+    chance = rng.random()
+    if chance < 0.25:
         changed = blurred(changed, rng.uniform(0.3, how.blur))
-    changed += rng.normal(0, rng.uniform(0, how.noise), changed.shape)
+    elif how.sharpen and chance < 0.5:
+        changed += strength * rng.uniform(0, how.sharpen) * (changed - blurred(changed, 1.0))
+    changed += strength * rng.normal(0, rng.uniform(0, how.noise), changed.shape)
     if rng.random() < how.saturated:
         changed = np.minimum(changed, TRUE_COLOUR_SATURATION)
     return np.clip(changed, 0.0, 1.2).astype(np.float32)
+
+
+def smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """(rows, cols) smooth values about 0 with a standard deviation of about 1."""
+    coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4)).astype(np.float32))
+    return functional.interpolate(coarse, size=shape, mode="bicubic", align_corners=True)[0, 0].numpy()
+
+
+def mixed(samples: Sequence[tuple[Array, Array]], share: float, rng: np.random.Generator) -> Sequence[tuple[Array, Array]]:
+    """A batch in which a ``share`` of the samples have a rectangle of another one, with its truth.
+
+    Parameters
+    ----------
+    samples : reflectance (4, rows, cols) and truth (rows, cols), all of the same size
+
+    Source
+    ------
+    Yun et al. (2019), CutMix.
+    """
+    if not share:
+        return samples
+    changed = []
+    for (reflectance, truth), other in zip(samples, rng.permutation(len(samples)), strict=True):
+        if rng.random() < share:
+            height, width = (int(rng.integers(size // 4, max(size // 4, 3 * size // 4) + 1)) for size in truth.shape)
+            row, column = int(rng.integers(truth.shape[0] - height + 1)), int(rng.integers(truth.shape[1] - width + 1))
+            place = (slice(row, row + height), slice(column, column + width))
+            reflectance, truth = reflectance.copy(), truth.copy()  # noqa: PLW2901
+            reflectance[:, *place], truth[place] = samples[other][0][:, *place], samples[other][1][place]
+        changed.append((reflectance, truth))
+    return changed
 
 
 def blurred(reflectance: Array, sigma: float) -> Array:
@@ -155,6 +205,7 @@ class ScaleAndCrop:
     base: int = 500
     smallest: float = 0.5
     largest: float = 2.0
+    cutmix: ClassVar[float] = 0.0
 
     def __call__(self, reflectance: Array, truth: NDArray[np.uint8], side: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """A random ``side`` x ``side`` pixels of reflectance (4, rows, cols) and truth (rows, cols)."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.sample_files import Sample, SampleSet
 from jobs import STACK_BANDS
-from model.augmentation import ScaleAndCrop
+from model.augmentation import ScaleAndCrop, mixed
 from model.samples import UNKNOWN, Array, as_batch
 
 REFLECTANCE_BANDS = 4
@@ -21,7 +21,13 @@ KEPT_BYTES = 1_000_000_000
 
 
 class Change(Protocol):
-    """Makes of reflectance (4, rows, cols) and truth (rows, cols), 255 unknown, what the network sees, ``side`` pixels wide."""
+    """Makes of reflectance (4, rows, cols) and truth (rows, cols), 255 unknown, what the network sees, ``side`` pixels wide.
+
+    ``cutmix``: share of the samples of a batch that get a rectangle of another one, see :func:`model.augmentation.mixed`.
+    """
+
+    @property
+    def cutmix(self) -> float: ...
 
     def __call__(self, reflectance: Array, truth: NDArray[np.uint8], side: int, rng: np.random.Generator, /) -> tuple[Array, Array]: ...
 
@@ -82,7 +88,8 @@ class SampleBatches:
 
     def __getitem__(self, number: int) -> tuple[Array, Array, Array]:
         rng = np.random.default_rng((self._seed, number, 1))
-        return as_batch([self._change(*self._reader.read(sample), self._side, rng) for sample in self._of(number)], self._bands)
+        samples = [self._change(*self._reader.read(sample), self._side, rng) for sample in self._of(number)]
+        return as_batch(mixed(samples, self._change.cutmix, rng), self._bands)
 
     def names(self, number: int) -> list[str]:
         """The images of a batch."""

@@ -17,12 +17,18 @@ from engine.outputs import whole_file
 from engine.prepare import spectral_stack
 from engine.sample_chips import nominal_reflectance
 from jobs import STACK_BANDS
-from model.augmentation import Array, Augmentation, augmented
+from model.augmentation import Array, Augmentation, augmented, mixed
 from model.networks.network import BandStatistics
 from model.simulator import LAND_COVER, simulate
 
 LOW_SNOW = 0.1
 """Chips with a smaller share of saturated pixels count as low-snow."""
+
+CLOUD, CLOUD_COLOUR = (95, 250), 0.22
+"""Values between which a pixel of a true-colour image may be cloud, and how much its bands then differ at most."""
+
+HALF_AS_OFTEN_CLOUD = 0.25
+"""Share of cloud with which a chip is drawn half as often."""
 
 UNKNOWN = 255
 """Truth of a pixel that counts neither as rock glacier nor as background."""
@@ -116,20 +122,32 @@ class ChipSource:
 
 
 def rock_glacier_chips(folder: Path, chips: Sequence[Chip]) -> ChipSource:
-    """Chips with their masks, drawn by their :func:`chances`."""
-    return ChipSource(
-        np.stack([read_image(folder / "positive" / f"{chip.name}.png") for chip in chips]),
-        np.stack([read_mask(folder / "mask" / f"{chip.name}.png") for chip in chips]),
-        chances(chips),
-    )
+    """Chips with their masks, drawn by their :func:`chances`, clouds seen to."""
+    images = np.stack([read_image(folder / "positive" / f"{chip.name}.png") for chip in chips])
+    masks = np.stack([read_mask(folder / "mask" / f"{chip.name}.png") for chip in chips])
+    return ChipSource(images, masks, chances(chips, [cloud_share(image) for image in images]))
 
 
-def chances(chips: Sequence[Chip]) -> list[float]:
-    """How often each chip is drawn: regions equally often, snow-covered chips (half snow: 1/26) seldom.
+def cloud_share(image: NDArray[np.uint8]) -> float:
+    """Share (0-1) of a true-colour image (rows, cols, 3) that is bright and grey, but not saturated as snow is: cloud, or haze."""
+    colours = image.astype(np.float32)
+    darkest, brightest = colours.min(axis=-1), colours.max(axis=-1)
+    return float(((darkest > CLOUD[0]) & (brightest < CLOUD[1]) & (brightest - darkest < CLOUD_COLOUR * brightest)).mean())
+
+
+def chances(chips: Sequence[Chip], clouds: Sequence[float] | None = None) -> list[float]:
+    """How often each chip is drawn: regions equally often, chips under snow (half snow: 1/26) or cloud (half cloud: 1/5) seldom.
 
     What lies under snow cannot be learnt, and such samples are discarded in the paper (section 3.1).
+
+    Parameters
+    ----------
+    clouds : share of each chip, 0-1
     """
-    clear = {chip: 1 / (1 + (chip.snow / LOW_SNOW) ** 2) for chip in chips}
+    clear = {
+        chip: 1 / (1 + (chip.snow / LOW_SNOW) ** 2) / (1 + (cloud / HALF_AS_OFTEN_CLOUD) ** 2)
+        for chip, cloud in zip(chips, clouds or [0.0] * len(chips), strict=True)
+    }
     total = {region: sum(clear[chip] for chip in chips if chip.region == region) for region in {chip.region for chip in chips}}
     return [clear[chip] / total[chip.region] for chip in chips]
 
@@ -138,6 +156,22 @@ def background_chips(folder: Path, names: Sequence[str]) -> ChipSource:
     """Chips without rock glaciers."""
     images = np.stack([read_image(folder / "negative" / f"{name}.png") for name in names])
     return ChipSource(images, np.zeros(images.shape[:3], np.uint8), np.ones(len(names)).tolist())
+
+
+def chip_statistics(sources: Sequence[ChipSource], bands: Sequence[str]) -> BandStatistics:
+    """Minimum, maximum and mean per true-colour band of chips as they are, before they are changed in training (section 3.3.1).
+
+    Raises
+    ------
+    ValueError
+        for a band that chips do not have, or that has one value only.
+    """
+    pixels = np.concatenate([source.images.reshape(-1, 3) for source in sources])
+    found = np.stack([pixels.min(axis=0), pixels.max(axis=0), pixels.mean(axis=0)], axis=1)
+    low, high, mean = nominal_reflectance(found)[[STACK_BANDS[:3].index(name) for name in bands]].T
+    if not np.all(low < high):
+        raise ValueError("a band has one value only in all chips: it cannot be normalised")
+    return BandStatistics(tuple(low.tolist()), tuple(high.tolist()), tuple(mean.tolist()))
 
 
 class SceneSource:
@@ -198,7 +232,7 @@ class Batches:
         samples = [
             augmented(*source.draw(rng), self._side, self._augmentation, rng) for source, count in self._sources for _ in range(count)
         ]
-        return as_batch(samples, self._bands)
+        return as_batch(mixed(samples, self._augmentation.cutmix, rng), self._bands)
 
 
 def as_batch(samples: Sequence[tuple[Array, Array]], bands: Sequence[str] = STACK_BANDS) -> tuple[Array, Array, Array]:

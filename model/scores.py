@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from engine import accuracy
+from engine.probability_accuracy import Tally, figures, sweep_thresholds
+from engine.sample_files import ROCK_GLACIER
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -88,33 +90,21 @@ def objects_found(
     return int(np.count_nonzero(counts & (covered >= share * sizes))), int(np.count_nonzero(counts))
 
 
-def best_threshold(probabilities: list[tuple[Array, Mask]], weights: list[float], candidates: Iterable[float]) -> float:
-    """The candidate with the highest weighted mean of rock glacier F2 over several sets of pixels.
-
-    F2 minds what is missed more than what is marked wrongly: a reviewer strikes out a false outline sooner than she
-    finds a missed rock glacier.
-
-    Parameters
-    ----------
-    probabilities : probability and truth of each set, of the same shape
-    weights : of each set
-    """
-
-    def f2(probability: Array, truth: Mask, threshold: float) -> float:
-        tp, fp, fn, _ = (value or 0 for value in confusion(probability >= threshold, truth).values())
-        return 5 * tp / max(1, 5 * tp + 4 * fn + fp)
-
-    def quality(threshold: float) -> float:
-        return float(np.average([f2(*pixels, threshold) for pixels in probabilities], weights=weights))
-
-    return max(candidates, key=quality)
-
-
 def chip_scores(probability: Array, truth: Mask, snow: NDArray[np.floating], threshold: float, low_snow: float) -> dict[str, Any]:
-    """Class scores of (n, rows, cols) chips of one region: all chips, and those with little snow."""
-    marked = probability >= threshold
-    low = snow < low_snow
-    return {
-        "all_chips": {"chips": len(snow), **class_scores(confusion(marked, truth))},
-        "low_snow_chips": {"chips": int(low.sum()), **class_scores(confusion(marked[low], truth[low]))},
-    }
+    """Class scores and calibration error of (n, rows, cols) chips of one region: all chips, and those with little snow."""
+
+    def of(chosen: Mask) -> dict[str, Any]:
+        found = figures(tally(probability[chosen], truth[chosen], threshold), threshold)
+        error = found["expected_calibration_error"]
+        return {
+            "chips": int(chosen.sum()),
+            **class_scores(found["confusion"]),
+            "expected_calibration_error": None if error is None else round(error, 4),
+        }
+
+    return {"all_chips": of(np.ones(len(snow), bool)), "low_snow_chips": of(snow < low_snow)}
+
+
+def tally(probability: Array, truth: Mask, threshold: float = 0.5) -> Tally:
+    """What ``rock-glacier evaluate`` counts, of arrays of the same shape."""
+    return Tally.of(probability, truth.astype(np.uint8) * ROCK_GLACIER, np.ones(truth.shape, bool), sweep_thresholds(threshold))

@@ -13,6 +13,7 @@ import torch
 
 from jobs import STACK_BANDS
 from model.networks.cdnet import CDNet as CDNet
+from model.networks.compactunet import CompactUNet as CompactUNet
 from model.networks.dednet import DEDNet as DEDNet
 from model.networks.deeplabv3plus import DeepLabV3Plus as DeepLabV3Plus
 from model.networks.dualpyramid import DualPyramid as DualPyramid
@@ -23,7 +24,7 @@ from model.networks.random_forest import RandomForest as RandomForest
 from model.networks.segnet import SegNet as SegNet
 from model.networks.unet import UNet as UNet
 
-FAMILIES: tuple[type[Any], ...] = (DEDNet, CDNet, MSNet, DeepLabV3Plus, UNet, SegNet, RandomForest, DualPyramid)
+FAMILIES: tuple[type[Any], ...] = (DEDNet, CDNet, MSNet, DeepLabV3Plus, UNet, CompactUNet, SegNet, RandomForest, DualPyramid)
 NETWORKS: dict[str, tuple[type[Any], Any]] = {name: (family, options) for family in FAMILIES for name, options in family.variants.items()}
 """Name -> family and options."""
 

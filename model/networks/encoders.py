@@ -36,8 +36,10 @@ class Encoder(nn.Module):
         super().__init__()
         if not timm.is_model(name):
             raise ValueError(f"unknown backbone {name!r}; it is no model of timm")
-        if pretrained is True and name == "efficientnet_lite0":
-            options |= {"pretrained_cfg_overlay": {"state_dict": efficientnet_lite0_imagenet()}, "bn_eps": LITE0_BATCH_NORM_EPSILON}
+        if name == "efficientnet_lite0":
+            options |= {"bn_eps": LITE0_BATCH_NORM_EPSILON}
+            if pretrained is True:
+                options |= {"pretrained_cfg_overlay": {"state_dict": efficientnet_lite0_imagenet()}}
         try:
             body: Any = timm_network(name, pretrained, bands, features_only=True, **options)
         except (AttributeError, NotImplementedError) as error:

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model.evaluation import (
     DEFINITIONS,
     ChipRegion,
+    choose_temperature,
     choose_threshold,
     in_sight,
     predicted_scene,
+    predictor,
     region_scores,
     scene_scores,
     sikkim_scores,
 )
-from model.samples import SimulatedScene
+from model.samples import Chip, SimulatedScene
 from model.simulator import LAND_COVER
 
 SIKKIM = Path(__file__).resolve().parents[3] / "shared" / "data" / "sikkim"
@@ -88,17 +91,55 @@ def test_rgb_only_hides_the_nir_and_both_indices() -> None:
     assert np.isfinite(seen[0][:, :3]).all()
 
 
-def region(probability: float, snow: list[float]) -> ChipRegion:
+def region(probability: float, snow: list[float], background: float = 0.1, negatives: float = 0.0) -> ChipRegion:
+    """Chips whose upper half is rock glacier, and two chips without any, of which a quarter is taken for some."""
     truth = np.zeros((len(snow), 2, 2), bool)
     truth[:, 0] = True
-    return ChipRegion(np.where(truth, probability, 0.1).astype(np.float32), truth, np.array(snow), {"steps": 5})
+    without = np.zeros((2, 2, 2), np.float32)
+    without[:, 0, 0] = negatives
+    said = np.where(truth, probability, background).astype(np.float32)
+    return ChipRegion([Chip(f"{i}", "A", share) for i, share in enumerate(snow)], said, truth, without, {"steps": 5})
 
 
-def test_threshold_serves_scenes_and_regions_alike() -> None:
-    truth = np.zeros((4, 4), bool)
-    truth[0] = True
-    scene = (np.where(truth, 0.9, 0.3).astype(np.float32), truth)
-    assert choose_threshold([scene], [region(0.6, [0.0]), region(0.7, [0.0, 0.9])], (0.2, 0.5, 0.8)) == 0.5
+def test_the_threshold_is_the_best_that_marks_few_negatives_when_that_costs_little() -> None:
+    threshold, choice = choose_threshold([region(0.6, [0.0, 0.9], background=0.2, negatives=0.4), region(0.7, [0.0])])
+    assert 0.4 < threshold <= 0.6
+    assert choice["chosen"] == choice["few_negatives_marked"]
+    assert choice["chosen"]["iou"] == 1.0
+    assert choice["highest_iou"]["threshold"] <= 0.4
+    assert choice["highest_iou"]["negatives_marked"] == pytest.approx(0.25 / 2)
+
+
+def test_the_threshold_is_the_best_of_all_when_few_negatives_cost_much() -> None:
+    threshold, choice = choose_threshold([region(0.6, [0.0], background=0.2, negatives=0.7)])
+    assert 0.2 < threshold <= 0.6
+    assert choice["chosen"] == choice["highest_iou"]
+    assert choice["few_negatives_marked"]["iou"] == 0.0
+
+
+def test_the_temperature_fits_what_has_little_snow() -> None:
+    sure = region(0.99, [0.0, 0.5], background=0.01)
+    sure.truth[0, 0, 0] = False
+    temperature = choose_temperature([sure])
+    assert temperature > 1.5
+    cooled = sure.cooled(temperature)
+    assert cooled.probability[0, 0, 0] < 0.95
+    assert cooled.probability[0, 1, 0] > 0.05
+    assert choose_temperature([cooled]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_network_takes_its_own_bands() -> None:
+    class Red(torch.nn.Module):
+        bands = ("green", "red")
+
+        def forward(self, stack: torch.Tensor) -> torch.Tensor:
+            assert stack.shape[1] == 2
+            return stack[:, 1:]
+
+    stack = np.arange(6, dtype=np.float32)[None, :, None, None] * np.ones((3, 6, 4, 4), np.float32) - 1
+    assert predictor(Red(), views=8, batch=2)(stack) == pytest.approx(1 / (1 + np.exp(1)))
+    stack[:, 0] = 2
+    assert predictor(Red(), temperature=2.0)(stack) == pytest.approx(1 / (1 + np.exp(-1)))
 
 
 def test_regions_are_averaged_each_with_its_training() -> None:
@@ -106,6 +147,7 @@ def test_regions_are_averaged_each_with_its_training() -> None:
     assert scores["mean"]["all_chips"]["rock_glacier"]["recall"] == 0.5
     assert scores["A"]["low_snow_chips"]["chips"] == 1
     assert scores["B"]["training"] == {"steps": 5}
+    assert scores["mean"]["all_chips"]["expected_calibration_error"] == pytest.approx((0.1 + (0.1 + 0.8) / 2) / 2)
 
 
 def test_every_score_is_defined() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.indices import evi, savi
 from engine.prepare import spectral_stack
 from engine.sample_chips import nominal_reflectance
-from model.augmentation import Augmentation, augmented, blurred, hole, placed, relit
+from model.augmentation import Augmentation, augmented, blurred, hole, mixed, placed, relit, smooth_field
 from model.samples import (
     UNKNOWN,
     Batches,
@@ -17,6 +19,9 @@ from model.samples import (
     SceneSource,
     SimulatedScene,
     band_statistics,
+    chances,
+    chip_statistics,
+    cloud_share,
     hold_out,
     leave_region_out,
     simulated_scene,
@@ -123,9 +128,33 @@ def test_chips_are_drawn_by_weight() -> None:
     assert 0.17 < bright < 0.33
 
 
-def test_a_batch_is_made_by_its_number_alone() -> None:
-    batches = Batches([(SceneSource([scene()], 40), 3)], 32, Augmentation(), seed=5)
-    first, second = batches[7], Batches([(SceneSource([scene()], 40), 3)], 32, Augmentation(), seed=5)[7]
+def test_clouded_chips_are_drawn_seldom() -> None:
+    cloud = np.full((8, 8, 3), (150, 155, 160), np.uint8)
+    half = cloud.copy()
+    half[:4] = (90, 80, 70)
+    snow, ground = np.full_like(cloud, 255), np.full_like(cloud, (180, 140, 100))
+    assert [cloud_share(image) for image in (cloud, half, snow, ground)] == [1.0, 0.5, 0.0, 0.0]
+    clear, clouded = chances(chips(a="A", b="A"), [0.0, 0.5])
+    assert clouded / clear == pytest.approx(1 / 5)
+    assert chances(chips(a="A", b="A")) == [0.5, 0.5]
+
+
+def test_statistics_of_chips_are_those_of_their_pictures() -> None:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images[0] = (255, 102, 51)
+    source = ChipSource(images, np.zeros((2, 4, 4), np.uint8), [1.0, 1.0])
+    found = chip_statistics([source, source], ("blue", "red"))
+    assert found.minimum == (0.0, 0.0)
+    assert found.maximum == pytest.approx((0.07116, 0.3558))
+    assert found.mean == pytest.approx((0.03558, 0.1779))
+    with pytest.raises(ValueError, match="one value"):
+        chip_statistics([ChipSource(images[:1], np.zeros((1, 4, 4), np.uint8), [1.0])], ("red",))
+
+
+@pytest.mark.parametrize("change", [Augmentation(), Augmentation(colour=0.4, light_field=0.2, sharpen=0.7, cutmix=0.5)])
+def test_a_batch_is_made_by_its_number_alone(change) -> None:
+    batches = Batches([(SceneSource([scene()], 40), 3)], 32, change, seed=5)
+    first, second = batches[7], Batches([(SceneSource([scene()], 40), 3)], 32, change, seed=5)[7]
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True))
     assert not np.array_equal(first[0], batches[8][0], equal_nan=True)
     assert [array.shape for array in first] == [(3, 6, 32, 32), (3, 1, 32, 32), (3, 1, 32, 32)]
@@ -187,6 +216,45 @@ def test_other_light_leaves_absent_bands_absent_and_stays_in_range() -> None:
         assert np.isnan(changed[3]).all()
         assert changed[:3].min() >= 0
         assert changed[:3].max() <= 1.2
+
+
+STYLES = {"colour": 0.2, "light_field": 0.5, "sharpen": 0.9}
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_each_style_changes_what_it_is_named_after_and_nothing_when_its_strength_is_zero(name) -> None:
+    reflectance, _ = scene(32)
+    reflectance = np.clip(reflectance.astype(np.float32), 0.15, 0.35)
+    changed = [relit(reflectance, replace(STILL, blur=0.3, **{name: STYLES[name]}), np.random.default_rng(seed)) for seed in range(12)]
+    plain = [relit(reflectance, replace(STILL, strength=0.0, **{name: STYLES[name]}), np.random.default_rng(seed)) for seed in range(12)]
+    apart = [float(np.abs(one - other).max()) for one, other in zip(changed, plain, strict=True)]
+    assert max(apart) > 0.01
+    if name == "colour":
+        assert all(
+            one[:3].mean(axis=0) == pytest.approx(other[:3].mean(axis=0), abs=0.02) for one, other in zip(changed, plain, strict=True)
+        )
+    if name == "light_field":
+        assert 0.0 in apart
+    if name == "sharpen":
+        assert max(one.std() / other.std() for one, other in zip(changed, plain, strict=True)) > 1.05
+
+
+def test_a_light_field_is_smooth() -> None:
+    field = smooth_field((64, 48), np.random.default_rng(1))
+    assert field.shape == (64, 48)
+    assert field.std() > 0.3
+    assert np.abs(np.diff(field, axis=0)).max() < 0.3
+
+
+def test_mixed_samples_keep_their_truth() -> None:
+    rng = np.random.default_rng(1)
+    samples = [(np.full((4, 16, 12), value, np.float32), np.full((16, 12), value, np.float32)) for value in range(6)]
+    found = mixed(samples, 0.5, rng)
+    assert all(np.array_equal(reflectance[band], truth) for reflectance, truth in found for band in range(4))
+    assert 0 < sum(len(np.unique(truth)) == 2 for _, truth in found) < 6
+    assert all((truth == number).mean() > 0.3 for number, (_, truth) in enumerate(found))
+    assert all(np.array_equal(truth, np.full((16, 12), value)) for value, (_, truth) in enumerate(samples))
+    assert mixed(samples, 0.0, rng) is samples
 
 
 def test_blur_keeps_the_sum_and_spreads_a_point() -> None:

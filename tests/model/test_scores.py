@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from model.scores import (
-    best_threshold,
     chip_scores,
     class_scores,
     confusion,
@@ -60,13 +59,6 @@ def test_an_object_is_found_when_half_of_it_is_covered() -> None:
     assert objects_found(mask("..........."), np.zeros((1, 11), int), pixel_area=1.0) == (0, 0)
 
 
-def test_threshold_with_the_highest_f2() -> None:
-    probability = np.array([[0.1, 0.3, 0.6, 0.9]], np.float32)
-    sets = [(probability, mask("..##")), (probability, mask("...#"))]
-    assert best_threshold(sets, [1.0, 0.0], (0.2, 0.5, 0.8)) == 0.5
-    assert best_threshold(sets, [0.0, 1.0], (0.2, 0.5, 0.8)) == 0.8
-
-
 def test_chip_scores_keep_snow_apart() -> None:
     probability = np.array([[[0.9, 0.1]], [[0.9, 0.9]]], np.float32)
     truth = np.array([[[True, False]], [[True, False]]])
@@ -74,3 +66,5 @@ def test_chip_scores_keep_snow_apart() -> None:
     assert scores["low_snow_chips"]["chips"] == 1
     assert scores["low_snow_chips"]["macro"]["iou"] == 1.0
     assert scores["all_chips"]["rock_glacier"]["iou"] == pytest.approx(2 / 3, abs=1e-4)
+    assert scores["low_snow_chips"]["expected_calibration_error"] == pytest.approx(0.1)
+    assert scores["all_chips"]["expected_calibration_error"] == pytest.approx((3 * 0.9 - 2 + 0.1) / 4)
