@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import torch
@@ -76,19 +77,59 @@ def make_identity(norm: nn.BatchNorm2d, bias: Tensor) -> None:
 
 
 def keep_batch_norms(network: nn.Module) -> None:
-    """Let the batch norms of a network keep their statistics while the rest is trained: of few samples, a batch's own mislead."""
+    """Let the batch norms of a network keep their statistics while the rest is trained: of few samples, a batch's own mislead.
 
-    def kept(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
-        return type(f"Kept{kind.__name__}", (_Kept, kind), {})
-
+    Whatever is in training mode already has to be put into it again.
+    """
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and not isinstance(module, _Kept):
-            module.__class__ = kept(type(module))
+        if isinstance(module, nn.BatchNorm2d):
+            _keep(module)
+
+
+def keep_identities(network: nn.Module) -> None:
+    """Let the batch norms that :func:`make_identity` made stay what they are: a batch's own statistics would make another function."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and _is_identity(module):
+            _keep(module)
+
+
+def keep_spectral(network: nn.Module) -> None:
+    """Let the branches of a network that see near-infrared and its indices alone stay as they are, where no sample shows any.
+
+    Their input is the same everywhere. Batch norms would divide by next to nothing, and multiply with it how far their running mean is
+    behind the weights: then the network that is used says something else than the one that is trained.
+    """
+    for name, module in network.named_children():
+        if "spectral" in name:
+            module.requires_grad_(False)
+            keep_batch_norms(module)
+
+
+def _is_identity(norm: nn.BatchNorm2d) -> bool:
+    mean, variance = norm.running_mean, norm.running_var
+    return mean is not None and variance is not None and not mean.any() and bool((variance == torch.tensor(1.0 - norm.eps)).all())
+
+
+def _keep(norm: nn.BatchNorm2d) -> None:
+    if not isinstance(norm, _Kept):
+        norm.__class__ = _kept(type(norm))
+
+
+@cache
+def _kept(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
+    return type(f"Kept{kind.__name__}", (_Kept, kind), {})
+
+
+def _new_kept(kind: type[nn.BatchNorm2d]) -> nn.BatchNorm2d:
+    return _kept(kind).__new__(_kept(kind))
 
 
 class _Kept(nn.Module):
     def train(self, mode: bool = True) -> Any:  # noqa: ARG002 whatever is asked for
         return super().train(False)
+
+    def __reduce__(self) -> Any:  # no import finds its class, as the processes of other GPUs would
+        return _new_kept, (type(self).__bases__[1],), self.__dict__
 
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:

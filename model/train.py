@@ -11,14 +11,14 @@ from engine.errors import EngineError
 from engine.outputs import made_folder, written_json
 from engine.reporting import Reporter, StagedReporter
 from engine.sample_files import SampleSet, read_samples
-from jobs import TrainJob
+from jobs import ExportNetworkJob, TrainJob
 from model.checkpoints import BEST, CHECKPOINTS, read_checkpoint, write_checkpoint
-from model.export import LICENCE, OVERLAP, write_model_folder
+from model.export_command import export
 from model.networks import RandomForest
 from model.networks.network import parameter_count
 from model.recipes import Recipe
 from model.sample_batches import SampleBatches, SampleTiles
-from model.trained_network import TrainedNetwork, trained
+from model.trained_network import trained
 from model.training import Hardware, TrainingResult, claim, is_begun, run_training
 from model.training_estimate import Estimate, estimate
 from model.training_log import CURVES, LOG
@@ -27,8 +27,8 @@ from model.training_settings import TrainingSettings
 from model.validation import Choice, choose
 
 METRICS = "metrics.json"
-TRAINED = 0.97
-"""Of the progress; what follows is choosing the threshold and writing the model."""
+TRAINED, WRITING = 0.95, 0.97
+"""Of the progress; what follows is choosing the threshold, then writing the model."""
 
 
 def train(job: TrainJob, reporter: Reporter) -> dict[str, Any]:
@@ -53,7 +53,8 @@ def train(job: TrainJob, reporter: Reporter) -> dict[str, Any]:
         ``parameter`` for an unknown network, option or start; ``bands_missing`` when the network reads bands that the samples do not
         have; ``no_samples``, ``one_sample``, ``too_few_samples``, ``no_rock_glaciers``, ``no_background``; ``pretrained_missing`` when
         ImageNet weights cannot be had; ``other_network`` for a start of another network; those of
-        :func:`engine.sample_files.read_samples`, :func:`model.training.run_training`, :func:`model.trained_network.read_trained`.
+        :func:`engine.sample_files.read_samples`, :func:`model.training.run_training`, :func:`model.trained_network.read_trained`,
+        :func:`model.export_command.export`.
     """
     hardware = Hardware(job.device, job.precision, job.gpus, job.workers)
     hardware.check()
@@ -141,8 +142,8 @@ def _finished(
     with written_json(folder / METRICS, {"stopped_by": done.stopped_by, "best_epoch": best, **chosen, **(choice.scores or {})}):
         pass
     if job.model:
-        reporter.progress(0.99, "Writing the model")
-        write_model(trained(state, done.checkpoint), Path(job.model))
+        Path(job.model).absolute().parent.mkdir(parents=True, exist_ok=True)
+        export(ExportNetworkJob(str(done.checkpoint), job.model, samples=job.samples), StagedReporter(reporter, WRITING, 0.999))
     reporter.progress(1.0, "Trained")
     figures = choice.scores["validation"] if choice.scores else {}
     of_class = figures.get("rock_glacier", {})
@@ -161,26 +162,6 @@ def _finished(
         "metrics": str(folder / METRICS),
         "model": job.model,
     }
-
-
-def write_model(network: TrainedNetwork, folder: Path) -> None:
-    """A trained network as the model folder that Detect runs."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    write_model_folder(
-        folder,
-        network.network,
-        title=f"{folder.name}: {network.name}, {network.gsd_m:g} m",
-        version="1.0",
-        gsd_m=network.gsd_m,
-        tile_px=network.tile_px,
-        overlap=OVERLAP,
-        threshold=network.threshold,
-        nir=network.nir,
-        licence=LICENCE,
-        network_name=network.name,
-        about=network.about,
-        temperature=network.temperature,
-    )
 
 
 def _said(job: TrainJob, task: PreparedTraining, hardware: Hardware) -> dict[str, Any]:

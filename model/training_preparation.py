@@ -24,6 +24,7 @@ from engine.reporting import Reporter
 from engine.sample_files import DOCUMENT, TABLE, Sample, SampleSet
 from jobs import STACK_BANDS, TrainJob
 from model.augmentation import Augmentation, ScaleAndCrop
+from model.batch_norms import keep_identities, keep_spectral
 from model.networks import NETWORKS, BandStatistics, Network, RandomForest, create_network, network_bands
 from model.recipes import RECIPES, Recipe
 from model.sample_batches import SampleBatches, SampleTiles, observed_bands, source_of
@@ -115,7 +116,11 @@ def prepared(job: TrainJob, samples: SampleSet, reporter: Reporter) -> PreparedT
     if unseen:
         _check_unseen(unseen, bands, reporter)
     recipe = _recipe(job, name, train, reporter)
-    network = start.network.train() if start else _new_network(job, name, options, _statistics(samples, bands))
+    network = start.network if start else _new_network(job, name, options, _statistics(samples, bands))
+    keep_identities(network)
+    if set(unseen) >= set(SPECTRAL):
+        keep_spectral(network)
+    network.train()
     is_spectral = any(band in SPECTRAL for band in bands)
     copes = bool(unseen) or not is_spectral or (isinstance(recipe.change, Augmentation) and recipe.change.nir_absent > 0)
     told = start.about.get("training", "a trained network") if start else "ImageNet weights" if job.start == IMAGENET else job.start

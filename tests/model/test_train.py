@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from engine.card import read_card
-from engine.errors import EngineError
+from engine.errors import Cancelled, EngineError
 from engine.inference import open_network
 from engine.reporting import SilentReporter
 from engine.sample_files import read_samples
@@ -21,12 +22,14 @@ from engine.terminal import summary
 from jobs import TrainJob
 from model import training_estimate
 from model.augmentation import Augmentation, ScaleAndCrop
-from model.checkpoints import read_checkpoint
+from model.batch_norms import make_identity
+from model.checkpoints import read_checkpoint, write_checkpoint
 from model.networks import NETWORKS
 from model.recipes import RECIPES
 from model.sample_batches import SampleBatches, SampleTiles
 from model.train import train
-from model.trained_network import read_trained
+from model.trained_network import described, read_trained
+from model.training_preparation import prepared
 from tests.model.sample_folders import sample_folder
 
 SMALL = ('backbone="mobilenetv3_small_050"', "widths=[16, 16, 8, 8, 8]")
@@ -77,6 +80,8 @@ class TestFromSamplesToAModel:
         assert (card.gsd_m, card.tile_px, card.nir) == (10.0, 64, "optional")
         assert card.threshold == result["threshold"]
         about = card.document
+        assert (about["qualification"]["runs"][0]["device"], about["evaluation"]["samples"]["all"]) == ("CPU", 2)
+        assert about["qualification"]["parity"]["samples"]["tiles"] == 2
         assert about["training"]["command"].startswith("rock-glacier train samples training --network unet")
         assert {"torch", "lightning", "timm"} <= set(about["training"]["versions"])
         assert about["training"]["seed"] == 1
@@ -135,6 +140,34 @@ class TestFromSamplesToAModel:
             torch.testing.assert_close(dict(read_trained(further.output).network.named_parameters())[name], value, atol=1e-5, rtol=0)
         other = refusal(replace(further, output=str(tmp_path / "none"), network="segnet"))
         assert other.code == "other_network"
+
+    def test_folded_batch_norms_stay_folded(self, job: TrainJob, tmp_path: Path) -> None:
+        """Through an interruption, and a training that goes on from that one."""
+        read = read_samples(job.samples)
+        network = prepared(job, read, SilentReporter()).network
+        norms = {name: module for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+        for norm in norms.values():
+            make_identity(norm, torch.zeros(1))
+        about = {"training": {}, "training_data": [], "settings": {}, "gsd_m": 10.0, "tile_px": 64, "nir": "optional"}
+        state = {"description": {"network": described("unet", network), **about}, "weights": network.state_dict()}
+        write_checkpoint(tmp_path / "folded.ckpt", {**state, "step": 0, "epoch": 0, "seconds": 0.0})
+        first = replace(job, start=str(tmp_path / "folded.ckpt"), network=None, network_options=())
+        log = Path(first.output) / "log.csv"
+
+        class Impatient(SilentReporter):
+            def check_cancelled(self) -> None:
+                if log.is_file() and log.read_text().count("\n") > 1:
+                    raise Cancelled
+
+        with pytest.raises(Cancelled):
+            train(first, Impatient())
+        run(first)
+        run(replace(first, start=first.output, output=str(tmp_path / "further"), epochs=1))
+        for folder in (first.output, str(tmp_path / "further")):
+            after = read_trained(folder).network.state_dict()
+            assert all(not after[f"{name}.running_mean"].any() for name in norms)
+            assert all(torch.equal(after[f"{name}.running_var"], norm.running_var) for name, norm in norms.items())
+            assert not torch.equal(after["head.weight"], network.state_dict()["head.weight"])
 
     def test_a_forest_is_fitted_by_the_same_command(self, job: TrainJob, tmp_path: Path) -> None:
         forest = replace(job, network="random_forest", network_options=("trees=5",), model=str(tmp_path / "forest"))
@@ -245,6 +278,19 @@ class TestWhatDoesNotFit:
         assert read_trained(job.output).nir == "optional"
         bands = (*SMALL, 'bands=["nir", "evi", "savi"]')
         assert refusal(replace(job, samples=str(folder), network_options=bands, output=str(tmp_path / "other"))).code == "bands_missing"
+
+    def test_what_sees_near_infrared_alone_learns_nothing_without(self, job: TrainJob, tmp_path: Path) -> None:
+        folder = sample_folder(tmp_path / "samples", nir=False)
+        task = prepared(
+            replace(job, samples=str(folder), network="dednet-compact", network_options=()), read_samples(folder), SilentReporter()
+        )
+        assert {name.partition(".")[0] for name, value in task.network.named_parameters() if not value.requires_grad} == {
+            "spectral_input",
+            "spectral_encoder",
+            "spectral_aspp",
+        }
+        norms = {name: module.training for name, module in task.network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+        assert all(trains != ("spectral" in name) for name, trains in norms.items())
 
     def test_unknown_pixels_are_taken_for_those_of_sentinel_2(self, job: TrainJob, tmp_path: Path) -> None:
         folder = sample_folder(tmp_path / "samples", pixel=None)
