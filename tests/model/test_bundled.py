@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 
 from engine.card import ModelCard, find_model
+from jobs import STACK_BANDS
 from model.evaluation import predicted_scene
 from model.samples import SimulatedScene
 from model.simulator import LAND_COVER, simulate
@@ -19,7 +20,8 @@ def card() -> ModelCard:
 
 def predict(card: ModelCard):
     session = onnxruntime.InferenceSession(card.network, providers=["CPUExecutionProvider"])
-    return lambda stack: session.run(["probability"], {"stack": stack})[0]
+    bands = [STACK_BANDS.index(name) for name in card.bands]
+    return lambda stack: session.run(["probability"], {"stack": stack[:, bands]})[0]
 
 
 def test_folder_is_small_enough_to_ship(card) -> None:

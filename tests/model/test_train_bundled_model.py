@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import multiprocessing
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from engine.card import read_card
+from engine.errors import Cancelled
 from engine.evaluate import evaluate
 from engine.reporting import SilentReporter
 from jobs import EvaluateNetworkJob
@@ -119,16 +123,20 @@ def test_the_same_command_again_trains_nothing_anew_and_another_is_refused(scrip
         script.main([*same, "--learning-rate", "0.5"])
 
 
-def test_trainings_can_run_side_by_side(script, made, data, tmp_path) -> None:
-    import subprocess  # noqa: PLC0415
-
-    command = ["--data", data, "--work", tmp_path, "--steps", "3", "--batch", "2", "0", "1", "--fold", "A", "B", "--processes", "2"]
+def test_a_training_in_a_process_of_its_own_is_the_same(made, data, tmp_path) -> None:
+    command = ["--data", data, "--work", tmp_path, "--steps", "3", "--batch", "2", "0", "1", "--fold", "A", "--processes", "2"]
     subprocess.run([sys.executable, SCRIPT, *map(str, command)], check=True)
-    for region in "AB":
-        one, other = (json.loads((folder / region / "training.json").read_text()) for folder in (made / "work", tmp_path))
-        assert one["network"] == other["network"]
-        losses = [(folder / region / "log.csv").read_text() for folder in (made / "work", tmp_path)]
-        assert losses[0] == losses[1]
+    one, other = ((folder / "A" / "training.json", folder / "A" / "log.csv") for folder in (made / "work", tmp_path))
+    assert json.loads(one[0].read_text())["network"] == json.loads(other[0].read_text())["network"]
+    assert one[1].read_text() == other[1].read_text()
+
+
+def test_a_training_in_a_process_of_its_own_ends_with_the_command(script, monkeypatch) -> None:
+    reporter = script.LogReporter("A")
+    reporter.check_cancelled()
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(is_alive=lambda: False))
+    with pytest.raises(Cancelled):
+        reporter.check_cancelled()
 
 
 def test_without_left_out_regions_nothing_is_written(script, data, tmp_path) -> None:
