@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from functools import cache
 from typing import Any
 
 import torch
@@ -115,13 +114,13 @@ def _keep(norm: nn.BatchNorm2d) -> None:
         norm.__class__ = _kept(type(norm))
 
 
-@cache
 def _kept(kind: type[nn.BatchNorm2d]) -> type[nn.BatchNorm2d]:
     return type(f"Kept{kind.__name__}", (_Kept, kind), {})
 
 
 def _new_kept(kind: type[nn.BatchNorm2d]) -> nn.BatchNorm2d:
-    return _kept(kind).__new__(_kept(kind))
+    new_kind = _kept(kind)
+    return new_kind.__new__(new_kind)
 
 
 class _Kept(nn.Module):
