@@ -187,6 +187,69 @@ def test_what_disagrees_is_refused(checkpoint, exported, tmp_path, monkeypatch) 
     assert refused.code == "parity" and "probabilities differ" in refused.text
 
 
+def made_of(path: Path) -> Any:
+    """A maker that gives a model that is there."""
+    return lambda *_: export_command.Made(onnx.load(path / "model.onnx"))
+
+
+def test_an_unsteady_network_may_differ_as_far_as_it_does_from_itself(checkpoint, exported, tmp_path, monkeypatch) -> None:
+    """Its own float64 decides whether an fp32 export that differs by more than the limit is refused."""
+    monkeypatch.setitem(export_command.MAKERS, "fp32", made_of(exported["fp32"][0]))
+    monkeypatch.setitem(export_command.LIMITS, "fp32", replace(parity.LIMITS["fp32"], difference=1e-12))
+    job = ExportNetworkJob(str(checkpoint), str(tmp_path / "model"))
+    monkeypatch.setattr(export_command, "OWN_ROUNDING", 1000)
+    assert export(job, SilentReporter())["parity"]["random"]["largest_difference"] > 1e-12
+    monkeypatch.setattr(export_command, "OWN_ROUNDING", 0)
+    assert refusal(replace(job, output=str(tmp_path / "other"))).code == "parity"
+
+
+def test_a_model_that_says_something_of_nothing_is_refused(checkpoint, exported, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(export_command.MAKERS, "fp32", made_of(exported["fp32"][0]))
+    stack_of = export_command._synthetic_stack
+
+    def observed_everywhere(card: Any, side: int, collar: int) -> Any:
+        return np.nan_to_num(stack_of(card, side, collar), nan=0.2)
+
+    monkeypatch.setattr(export_command, "_synthetic_stack", observed_everywhere)
+    refused = refusal(ExportNetworkJob(str(checkpoint), str(tmp_path / "model")))
+    assert refused.code == "qualification" and "nothing was observed" in refused.text
+
+
+def test_eight_views_are_exported_and_come_back(network, tmp_path) -> None:
+    checks.write(network, tmp_path / "eight", views=8)
+    result = export(ExportNetworkJob(str(tmp_path / "eight"), str(tmp_path / "again")), SilentReporter())
+    assert result["parity"]["random"]["flipped_share"] <= parity.LIMITS["fp32"].flipped
+    assert read_card(tmp_path / "again").document["views"] == read_model_folder(tmp_path / "again").views == 8
+
+
+@pytest.mark.parametrize("bad", [0, 2, 9])
+def test_more_is_left_in_float32_until_it_agrees(samples, monkeypatch, bad) -> None:
+    """``bad`` choices of layers move too many pixels; where all do, the last one is held against the limits later."""
+    asked, second = [], list(export_command.METHODS)[1]
+
+    class Quantised:
+        def __init__(self, *_: Any) -> None: ...
+
+        def model(self, method: str, in_float: str) -> Any:
+            asked.append((method, in_float))
+            return in_float, method
+
+    class Looked:
+        def with_model(self, model: Any) -> Any:
+            flipped = 0.5 if list(export_command.IN_FLOAT).index(model[0]) < bad else 0.001
+            return parity.Agreement(0.1, flipped / (2 if model[1] == second else 1), 0.8, 0.8)
+
+    monkeypatch.setattr(export_command, "Quantisation", Quantised)
+    monkeypatch.setattr(export_command, "_exported", lambda *_: None)
+    trained = export_command.TrainedNetwork(checks.network("unet", backbone="test_resnet", widths=WIDTHS), "unet", 10.0, 64)
+    made = export_command._int8(trained, export_command.read_samples(samples), Looked(), SilentReporter())  # type: ignore[arg-type]
+    steps = list(export_command.IN_FLOAT)
+    chosen = steps[min(bad, len(steps) - 1)]
+    assert asked == [(method, step) for step in steps[: min(bad, len(steps) - 1) + 1] for method in export_command.METHODS]
+    assert made.model == (chosen, second)
+    assert made.said["calibration"]["in_float32_too"] == (export_command.IN_FLOAT[chosen] or None)
+
+
 @pytest.mark.parametrize(
     ("case", "code"),
     [
