@@ -92,8 +92,12 @@ def test_impossible_options_are_refused(name: str, options: dict, text: str) -> 
 # exported -----------------------------------------------------------------------------------------------------------------
 
 
+SHORTENED = ("xception41", "vit_tiny")
+"""Backbones whose repetitions of the same block are left out: they take time to export and show nothing new. No name builds them again."""
+
+
 def cut_short(network: Network) -> Network:
-    """Leave out repetitions of the same block, which take time to export and show nothing new."""
+    """The network without such repetitions."""
     encoder = network.encoder
     if network.options.backbone == "xception41":
         del encoder.coarse[3:10]
@@ -114,7 +118,7 @@ EXPORTED = [
 @pytest.mark.parametrize(("name", "options"), EXPORTED, ids=[f"{name}-{options['backbone']}" for name, options in EXPORTED])
 def test_it_runs_in_detect_as_in_torch(name: str, options: dict, tmp_path: Path) -> None:
     network = checks.settled(cut_short(checks.network(name, **NARROW, **options)))
-    card = checks.exported(network, tmp_path / "small")
+    card = (checks.write if options["backbone"] in SHORTENED else checks.exported)(network, tmp_path / "small")
     assert card.bands == network.bands
     assert list(card.document["normalisation"]["mean"]) == list(network.bands)
     assert checks.disagreement(network, card) < 1e-4
