@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.networks.network import Network
 
+SPECTRAL = ("nir", "evi", "savi")
+"""What a stack has of near-infrared."""
 SIDE = 64
 """Pixels of the tile that is run to see what follows what."""
 
@@ -92,12 +95,14 @@ def keep_identities(network: nn.Module) -> None:
             _keep(module)
 
 
-def keep_spectral(network: nn.Module) -> None:
-    """Let the branches of a network that see near-infrared and its indices alone stay as they are, where no sample shows any.
+def keep_spectral(network: nn.Module, unseen: Collection[str]) -> None:
+    """Let the branches of a network that see near-infrared and its indices alone stay as they are, where these are ``unseen``.
 
     Their input is the same everywhere. Batch norms would divide by next to nothing, and multiply with it how far their running mean is
     behind the weights: then the network that is used says something else than the one that is trained.
     """
+    if not set(unseen) >= set(SPECTRAL):
+        return
     for name, module in network.named_children():
         if "spectral" in name:
             module.requires_grad_(False)

@@ -25,6 +25,7 @@ from engine.reporting import Reporter, StagedReporter
 from engine.terminal import plain
 from jobs import CompareNetworksJob
 from model import comparison_tables as tables
+from model.batch_norms import keep_spectral
 from model.checkpoints import BEST, CHECKPOINTS, LAST, PREVIOUS, write_checkpoint
 from model.comparison_config import IMAGENET, RANDOM, Comparison, Entry, read_comparison, slug
 from model.comparison_data import Folds, chosen, find_folds, statistics
@@ -224,6 +225,7 @@ def _run(run: Run, comparison: Comparison, folds: Folds, train: Train, reporter:
     run.folder.mkdir(parents=True, exist_ok=True)
     batches = chosen(folds.batches(run.fold, budget.crop, budget.batch_size, run.seed), folds.bands, run.entry.bands)
     network = _new_network(run, batches)
+    keep_spectral(network, folds.absent)
     network, course = train(run, network, batches, comparison, folds, StagedReporter(reporter, 0.0, TRAINING_SHARE))
     is_first = (run.fold, run.seed) == (folds.names[0], comparison.seeds[0])
     start = time.monotonic()

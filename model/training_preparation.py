@@ -24,7 +24,7 @@ from engine.reporting import Reporter
 from engine.sample_files import DOCUMENT, TABLE, Sample, SampleSet
 from jobs import STACK_BANDS, TrainJob
 from model.augmentation import Augmentation, ScaleAndCrop
-from model.batch_norms import keep_identities, keep_spectral
+from model.batch_norms import SPECTRAL, keep_identities, keep_spectral
 from model.networks import NETWORKS, BandStatistics, Network, RandomForest, create_network, network_bands
 from model.recipes import RECIPES, Recipe
 from model.sample_batches import SampleBatches, SampleTiles, observed_bands, source_of
@@ -32,7 +32,6 @@ from model.trained_network import TrainedNetwork, as_option, described, read_tra
 from model.training import is_begun
 
 IMAGENET, RANDOM = "imagenet", "random"
-SPECTRAL = ("nir", "evi", "savi")
 UNSEEN = {"nir": (0.0, 1.0, 0.25), "evi": (-1.0, 1.0, 0.1), "savi": (-1.0, 1.0, 0.1)}
 """Minimum, maximum and mean of bands that no sample shows, for a network that may meet them later."""
 NOMINAL_PIXEL_M = 10.0
@@ -118,8 +117,7 @@ def prepared(job: TrainJob, samples: SampleSet, reporter: Reporter) -> PreparedT
     recipe = _recipe(job, name, train, reporter)
     network = start.network if start else _new_network(job, name, options, _statistics(samples, bands))
     keep_identities(network)
-    if set(unseen) >= set(SPECTRAL):
-        keep_spectral(network)
+    keep_spectral(network, unseen)
     network.train()
     is_spectral = any(band in SPECTRAL for band in bands)
     copes = bool(unseen) or not is_spectral or (isinstance(recipe.change, Augmentation) and recipe.change.nir_absent > 0)

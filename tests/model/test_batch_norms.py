@@ -24,9 +24,9 @@ class TwoBranches(nn.Module):
         return self.head(self.true_colour(stack[:, :3]) + self.spectral(stack[:, 3:]))
 
 
-def difference_after_training(network: TwoBranches) -> float:
+def difference_after_training(network: TwoBranches, seed: int) -> float:
     """Between what the network says as it is trained and as it is used, in shares of how much that varies, where no NIR is seen."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     optimiser = torch.optim.Adam([parameter for parameter in network.parameters() if parameter.requires_grad], 0.05)
     for _ in range(30):
         stack = torch.cat([torch.rand(8, 3, 8, 8), torch.full((8, 3, 8, 8), 0.4)], 1)
@@ -40,15 +40,26 @@ def difference_after_training(network: TwoBranches) -> float:
 
 
 def test_a_branch_that_sees_nothing_does_not_drown_the_rest() -> None:
-    torch.manual_seed(1)
+    """In the mean of some networks: how much a single one is off is chance."""
+    torch.set_num_threads(1)
+    careless, kept = [], []
+    for seed in range(1, 6):
+        torch.manual_seed(seed)
+        network = TwoBranches()
+        careless.append(difference_after_training(copy.deepcopy(network), seed))
+        keep_spectral(network, ("nir", "evi", "savi"))
+        before = copy.deepcopy(network.state_dict())
+        kept.append(difference_after_training(network, seed))
+        changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+        assert "true_colour.0.weight" in changed
+        assert not any(name.startswith("spectral") for name in changed)
+    assert sum(careless) > 3 * sum(kept)
+
+
+def test_a_branch_that_sees_something_is_trained() -> None:
     network = TwoBranches()
-    careless = copy.deepcopy(network)
-    keep_spectral(network)
-    before = copy.deepcopy(network.spectral.state_dict())
-    assert difference_after_training(careless) > 3
-    assert difference_after_training(network) < 0.3
-    assert all(torch.equal(value, before[name]) for name, value in network.spectral.state_dict().items())
-    assert not torch.equal(network.true_colour[0].weight, careless.true_colour[0].weight)
+    keep_spectral(network, ("evi", "savi"))
+    assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_only_identities_are_kept() -> None:

@@ -26,6 +26,7 @@ from model.comparison_config import read_comparison
 from model.comparison_data import Folds, chosen, find_folds, statistics
 from model.comparison_tables import FIGURES, Ordering, figures_of, markdown, orderings, rows, spread, tables
 from model.comparison_time import Clock, spoken
+from model.networks import Network
 from model.trained_network import read_trained
 
 CONFIGS = sorted((Path(__file__).parents[2] / "benchmarks" / "networks").glob("*.toml"))
@@ -239,6 +240,18 @@ def test_runs_on_other_data_are_not_mixed(config: Path) -> None:
     with pytest.raises(EngineError) as raised:
         compared(config)
     assert raised.value.code == "other_comparison"
+
+
+def test_a_branch_that_sees_nothing_is_not_trained(config: Path) -> None:
+    trained = []
+
+    def train(run: Run, network: Network, *_: object) -> tuple[Any, dict[str, Any]]:
+        trained.append({name.split("_")[0] for name, parameter in network.named_parameters() if parameter.requires_grad})
+        return Known(run.entry.bands, True), {"minutes": 0.5, "steps": 2}
+
+    compared(written(config.parent, CHIPS.replace('"cdnet-compact"', '"dednet-compact"', 1)), train)
+    assert "true" in trained[0]
+    assert "spectral" not in trained[0]
 
 
 def test_a_network_that_sees_nothing_is_named(config: Path) -> None:
